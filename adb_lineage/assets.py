@@ -1,0 +1,41 @@
+"""What a dataset is called in the catalog: the door between naming (`translate`) and finding (`purview`)."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping, NamedTuple, Tuple
+
+
+class AssetName(NamedTuple):
+    """Identity of an entity in Atlas: its type and its (case-sensitive) qualified name."""
+
+    type_name: str
+    qualified_name: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a dataset; nested fields are named with dots, `type` is Spark's type name."""
+
+    name: str
+    type: str = ""
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A dataset of a run, as the naming rules see it.
+
+    `name` is the identity the rules gave. `alternatives` are other identities under which Purview's own scan may hold
+    the same thing (resource set, folder with a trailing slash, dfs or blob host), best first, `name` included where
+    it belongs in that order. `parents` is the container chain, outermost first, to be linked only if it exists.
+    """
+
+    name: AssetName
+    display_name: str
+    rule: str
+    alternatives: Tuple[AssetName, ...] = ()
+    columns: Tuple[Column, ...] = ()
+    parents: Tuple[AssetName, ...] = ()
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    placeholder: bool = False
+    """True when no rule knew the source: the name is a marked stand-in and is never looked for under other names."""
