@@ -1,11 +1,12 @@
 """One finished query: its plan, its relations, its columns."""
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Any, Dict, FrozenSet, Iterator, List, Mapping, Optional, Tuple
 
-from adb_lineage.capture.columns import ColumnLineage, Columns, TooManyEdges
-from adb_lineage.capture.datasets import Dataset, Field
+from adb_lineage.capture.columns import ColumnLineage, TooManyEdges
+from adb_lineage.capture.datasets import Dataset, Field, fields_of
 from adb_lineage.capture.jvm import Jvm, OutOfTime
 from adb_lineage.capture.plan import Node, is_plan, parse_plan, simple_name
 from adb_lineage.capture.readers import COMMANDS, RELATIONS, Reading, Write
@@ -85,7 +86,7 @@ def analyse(query: Any, jvm: Jvm, surroundings: Surroundings, limits: Limits) ->
         analysis = _read(work, root)
     except OutOfTime as error:
         work.note(str(error))
-        analysis = Analysis(simple_name(root.class_name), inputs=_inputs(work, None), skipped=str(error))
+        analysis = Analysis(simple_name(root.class_name), inputs=_inputs(work), skipped=str(error))
     return replace(analysis, notes=tuple(work.notes), plan_json=text)
 
 
@@ -185,32 +186,38 @@ def _read(work: _Work, root: Node) -> Analysis:
     if _is_command(work, root):
         return Analysis(root.name, is_command=True, skipped=f"{root.name} moves no data")
     _number_leaves(work, root)
-    inputs = _inputs(work, None)
+    inputs = _inputs(work)
     skipped = "" if inputs else "the query reads no dataset"
     return Analysis(root.name, inputs, leaves=dict(work.leaves), skipped=skipped)
 
 
 def _read_write(work: _Work, root: Node, write: Write) -> Analysis:
-    query = root.child(write.query) if write.query else None
-    if query is None and write.query and root.children:
-        query = root.children[0]
-    if query is None and write.query and not root.fields:  # no JSON: the command's plan is asked for by itself
-        java = work.jvm.ask(work.objects[root], write.query)
-        query = _bare(work, java)
-        work.objects[query] = java
+    query, schema = _written_plan(work, root, write)
     columns: Dict[str, Lineage] = {}
     indirect: Mapping[Source, FrozenSet[Transformation]] = {}
-    schema: Tuple[Field, ...] = ()
     if query is not None:
         _number_leaves(work, query)
         if root.fields:
-            columns, indirect, schema = _columns(work, query)
+            columns, indirect = _columns(work, query)
     if write.dataset is None:
-        return Analysis(root.name, _inputs(work, None), is_command=True, leaves=dict(work.leaves),
+        return Analysis(root.name, _inputs(work), is_command=True, leaves=dict(work.leaves),
                         skipped=f"the target of {root.name} is not known")
     output = write.dataset if write.dataset.schema else write.dataset.with_schema(schema)
-    return Analysis(root.name, _inputs(work, None), output, write.lifecycle, write.provisional, True,
+    return Analysis(root.name, _inputs(work), output, write.lifecycle, write.provisional, True,
                     dict(work.leaves), columns, indirect)
+
+
+def _written_plan(work: _Work, root: Node, write: Write) -> Tuple[Optional[Node], Tuple[Field, ...]]:
+    """The plan whose rows a command takes, and its columns as Spark types them."""
+    if not write.query:
+        return None, ()
+    java = work.jvm.ask(work.objects[root], write.query)
+    schema = fields_of(json.loads(work.jvm.ask(java, "schema", "json")))
+    query = root.child(write.query) or (root.children[0] if root.children else None)
+    if query is None:  # no JSON: the plan is asked for by itself
+        query = _bare(work, java)
+        work.objects[query] = java
+    return query, schema
 
 
 def _number_leaves(work: _Work, plan: Node) -> None:
@@ -245,7 +252,7 @@ def _read_leaf(work: _Work, leaf: Node) -> Tuple[Dataset, ...]:
     return datasets
 
 
-def _inputs(work: _Work, output: Optional[Dataset]) -> Tuple[Dataset, ...]:
+def _inputs(work: _Work) -> Tuple[Dataset, ...]:
     unique: Dict[Tuple[str, str], Dataset] = {}
     for datasets in work.leaves.values():
         for dataset in datasets:
@@ -253,38 +260,23 @@ def _inputs(work: _Work, output: Optional[Dataset]) -> Tuple[Dataset, ...]:
     return tuple(unique.values())
 
 
-def _columns(work: _Work, query: Node) -> Tuple[Dict[str, Lineage], Mapping[Source, FrozenSet[Transformation]],
-                                                Tuple[Field, ...]]:
+def _columns(work: _Work, query: Node) -> Tuple[Dict[str, Lineage], Mapping[Source, FrozenSet[Transformation]]]:
     lineage = ColumnLineage(work.numbers, work.limits.column_edges)
     try:
-        result: Columns = lineage.evaluate(query)
+        result = lineage.evaluate(query)
     except TooManyEdges as error:
         work.note(str(error))
-        return {}, {}, ()
+        return {}, {}
     except Exception as error:  # noqa: BLE001  an unforeseen operator costs the columns, not the datasets
         work.note(f"columns could not be followed: {_short(error)}")
-        return {}, {}, ()
-    types = _types(query)
+        return {}, {}
     columns = {attribute.name: result.lineage[attribute.id] for attribute in result.attributes
                if result.lineage.get(attribute.id)}
-    schema = tuple(Field(attribute.name, types.get(attribute.id, "")) for attribute in result.attributes)
     edges = sum(map(len, columns.values()))
     if edges > work.limits.column_edges:
         work.note(f"{edges} column edges are over the limit {work.limits.column_edges}: no columns")
-        return {}, {}, schema
-    return columns, lineage.indirect, schema
-
-
-def _types(query: Node) -> Dict[Any, str]:
-    """Types of attributes as far as plain references name them; Spark computes the others' and keeps them to itself."""
-    from adb_lineage.capture.plan import data_type
-
-    types: Dict[Any, str] = {}
-    for node in query.walk():
-        for tree in node.all_trees():
-            if not is_plan(tree) and tree.name == "AttributeReference":
-                types.setdefault(tree.expr_id(), data_type(tree.fields.get("dataType")))
-    return types
+        return {}, {}
+    return columns, lineage.indirect
 
 
 def _is_command(work: _Work, root: Node) -> bool:

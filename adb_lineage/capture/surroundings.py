@@ -23,15 +23,15 @@ class Surroundings:
         """Ask a JVM SparkSession's configuration."""
         conf = jvm.ask(session, "sessionState", "conf")
 
-        def read(key: str) -> str:
-            return str(jvm.call(conf, "getConfString", key, ""))
+        def read(key: str, default: str = "") -> str:
+            return str(jvm.call(conf, "getConfString", key, default))
 
         metastore = ""
-        if read("spark.sql.catalogImplementation") == "hive":
+        if read("spark.sql.catalogImplementation", "in-memory") == "hive":
             uris = read("spark.hadoop.hive.metastore.uris") or read("hive.metastore.uris")
             metastore = uris.split(",")[0].strip().partition("://")[2]
         return cls(read("spark.sql.warehouse.dir").rstrip("/"), metastore,
-                   read("spark.databricks.unityCatalog.enabled") == "true")
+                   read("spark.databricks.unityCatalog.enabled", "false") == "true")
 
     def symlink(self, name: TableName) -> Symlink:
         """The table's own name beside its location (OpenLineage section `symlinks`)."""
