@@ -94,27 +94,39 @@ class Outbox:
         self._in_memory = True
 
     def take(
-        self, owner: str, *, runs: int, lease_seconds: float, max_bytes: int = 4 << 20, suspects_from: int = 2
+        self,
+        owner: str,
+        *,
+        runs: int,
+        lease_seconds: float,
+        max_bytes: int = 4 << 20,
+        suspects_from: int = 2,
+        suspects: bool = True,
     ) -> List[RunEvents]:
         """Runs that are ready, marked as taken by `owner`; none while another living process has the lease.
 
         Ready is a run with a terminal event, or one whose first undelivered event is `incomplete_seconds` old.
-        At most `runs` runs and about `max_bytes` of JSON. A run tried `suspects_from` times or more comes alone.
+        At most `runs` runs and about `max_bytes` of JSON. A run tried `suspects_from` times or more comes alone, after
+        all others, and not at all without `suspects`.
         """
         if self._in_memory:
             self._move_to_file()
+        found: List[RunEvents] = []
         try:
-            if not self._lease.hold(owner, lease_seconds):
+            held = self._lease.holder()
+            if held is not None and held.owner != owner or not self._lease.hold(owner, lease_seconds):
                 return []
-            found = self._work.ready() and self._work.take(
-                owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from
-            )
+            if self._work.ready():
+                found = self._work.take(
+                    owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from, suspects=suspects
+                )
         except _BROKEN as error:
             self.trouble = f"{self.path}: {error}"
-            found = []
         if not found and self._in_memory:
-            found = self._memory.take(owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from)
-        return found or []
+            found = self._memory.take(
+                owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from, suspects=suspects
+            )
+        return found
 
     def delivered(
         self, tokens: Iterable[Token], why: str = "", marks: Optional[Mapping[str, float]] = None

@@ -159,8 +159,8 @@ class Store:
             write=False,
         )
 
-    def take(self, owner: str, *, runs: int, max_bytes: int, suspects_from: int) -> List[RunEvents]:
-        """Ready runs, the often tried last. A run tried `suspects_from` times or more comes alone."""
+    def take(self, owner: str, *, runs: int, max_bytes: int, suspects_from: int, suspects: bool) -> List[RunEvents]:
+        """Ready runs, the often tried last; see `Outbox.take`."""
 
         def work(connection: sqlite3.Connection) -> List[Tuple[Any, ...]]:
             chosen: List[Tuple[Any, ...]] = []
@@ -172,7 +172,7 @@ class Store:
             ):
                 suspect = row[3] >= suspects_from
                 room_left -= row[4]
-                if chosen and (suspect or room_left < 0):
+                if (chosen or not suspects) and suspect or chosen and room_left < 0:
                     break
                 chosen.append(row)
                 if suspect:
