@@ -1,0 +1,11 @@
+"""From the outbox to the catalog: takes, translates, resolves, writes, acknowledges; survives all that can go wrong.
+
+    Delivery          the one worker thread of a process; of all processes on a driver one delivers
+    DeliveryOptions   its knobs
+    Translation, Catalog, WriteReport   what it expects of its collaborators
+"""
+from adb_lineage.delivery.doors import Catalog, Translation, WriteReport
+from adb_lineage.delivery.options import DeliveryOptions
+from adb_lineage.delivery.worker import Delivery
+
+__all__ = ["Catalog", "Delivery", "DeliveryOptions", "Translation", "WriteReport"]

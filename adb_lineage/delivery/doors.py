@@ -1,0 +1,50 @@
+"""What the delivery expects of its collaborators, so that it imports neither translation nor catalog client."""
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
+
+from adb_lineage.assets import Asset, AssetName
+
+
+class Translation(Protocol):
+    """One run, translated (`translate.RunTranslation`)."""
+
+    @property
+    def assets(self) -> Sequence[Asset]:
+        """Every dataset of the run."""
+
+    @property
+    def skipped(self) -> Sequence[Sequence[str]]:
+        """(subject, reason) of what is not in the translation."""
+
+    @property
+    def process(self) -> Optional[str]:
+        """Qualified name of the process; None where there is no lineage to write."""
+
+    def entities(self, chosen: Mapping[AssetName, AssetName]) -> List[Dict[str, Any]]:
+        """Atlas entities, containers first and the process last; datasets are not among them."""
+
+
+class WriteReport(Protocol):
+    """What a write did (`purview.WriteReport`)."""
+
+    @property
+    def refused(self) -> Sequence[Any]:
+        """(AssetName, HTTP status, Atlas code, message, request id) of each entity that the catalog does not take."""
+
+
+class Catalog(Protocol):
+    """Where lineage goes (`purview.PurviewCatalog`). All calls may raise RetryLater or FixNeeded."""
+
+    def ensure_types(self) -> None:
+        """Install or update the type definitions that we need."""
+
+    def resolve(self, assets: Sequence[Asset]) -> Mapping[AssetName, AssetName]:
+        """The identity under which the catalog holds each asset; unknown assets are absent."""
+
+    def write(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WriteReport:
+        """Upsert the entities, and stand-ins for assets that nobody knows."""
+
+
+Translate = Callable[[Sequence[Mapping[str, Any]]], Translation]
+"""All events of one run in, its translation out."""

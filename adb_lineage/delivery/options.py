@@ -1,0 +1,50 @@
+"""The knobs of the delivery."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class DeliveryOptions:
+    """Times are seconds, sizes bytes of JSON.
+
+    Raises ValueError for a mode that does not exist.
+    """
+
+    mode: str = "deliver"
+    """`deliver`, or `preview`: nothing is written, the record says what would be."""
+    target: str = ""
+    """Which catalog: what was written to one says nothing about another."""
+
+    take_runs: int = 500
+    take_bytes: int = 4 << 20
+    """Most that is read from the outbox at once."""
+    batch_runs: int = 10_000
+    batch_bytes: int = 8 << 20
+    """Most that is translated before it is written. Of a process that ran often only the newest run counts."""
+    collect_seconds: float = 2.0
+    """Longest that a translated run waits for others while more are coming."""
+
+    lease_seconds: float = 10.0
+    """After so long a silence another process takes over; at once when the process is dead."""
+    busy_seconds: float = 900.0
+    """Longest that one batch may take before others may take over."""
+    poll_seconds: float = 1.0
+    """How soon events of other processes are seen; own ones are seen at once."""
+
+    retry_first: float = 1.0
+    retry_cap: float = 60.0
+    """First and longest pause while the catalog is away, where it does not say itself."""
+    fix_first: float = 30.0
+    fix_cap: float = 600.0
+    """First and longest pause while somebody has to mend rights, network or configuration."""
+
+    spool_dir: str = ""
+    """A folder that outlives the driver, for what could not be delivered; empty for none."""
+    spool_events: int = 200
+    spool_seconds: float = 60.0
+    """After so many events, or so long, without success."""
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("deliver", "preview"):
+            raise ValueError(f"mode is {self.mode!r}; allowed are deliver and preview")

@@ -1,0 +1,51 @@
+"""When to try again, and how much at once: small steps after a failure, doubling with each success."""
+from __future__ import annotations
+
+import random
+from typing import Optional
+
+from adb_lineage.outbox import Clock
+
+NO_LIMIT = 1 << 30
+
+
+class Pace:
+    """The worker's view of the way to the catalog. Times are monotonic seconds."""
+
+    def __init__(self, clock: Clock, dice: Optional[random.Random] = None) -> None:
+        self._clock = clock
+        self._dice = dice or random.Random()
+        self._failures = 0
+        self._until = 0.0
+        self.why = ""
+        self.limit = NO_LIMIT
+        """Most runs to take for the next write; 1 to test the way."""
+        self.successes = 0
+
+    @property
+    def blocked_seconds(self) -> float:
+        """How long nothing is to be sent."""
+        return max(self._until - self._clock.monotonic(), 0.0) if self._failures else 0.0
+
+    @property
+    def blocked_until(self) -> float:
+        """Monotonic time of the next test; 0 when the way is free."""
+        return self._until if self._failures else 0.0
+
+    def failed(self, why: str, first: float, cap: float, wish: Optional[float]) -> float:
+        """The way is closed; seconds until the next test: the other side's own `wish`, else a growing pause."""
+        pause = min(first * 2.0 ** min(self._failures, 32), cap)
+        # Half of it is chance, so that the drivers of a workspace do not come back together.
+        pause = pause * (0.5 + 0.5 * self._dice.random()) if wish is None else max(wish, 0.0)
+        self._failures += 1
+        self._until = self._clock.monotonic() + pause
+        self.limit = 1
+        self.why = why
+        return pause
+
+    def succeeded(self) -> None:
+        """Something arrived."""
+        self._failures = 0
+        self.why = ""
+        self.successes += 1
+        self.limit = min(self.limit * 2, NO_LIMIT)

@@ -1,0 +1,251 @@
+"""The durable queue between the transport and the delivery."""
+from __future__ import annotations
+
+import sqlite3
+import threading
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
+from adb_lineage.database import MEMORY, Database, private_path
+from adb_lineage.errors import FixNeeded
+from adb_lineage.outbox.clock import Clock
+from adb_lineage.outbox.envelope import Envelope, seal
+from adb_lineage.outbox.lease import Lease
+from adb_lineage.outbox.model import SCHEMA, STATES, VERSION, RunEvents, RunInfo, StoreOptions, Token
+from adb_lineage.outbox.room import Loss
+from adb_lineage.outbox.store import Store
+from adb_lineage.record import Record
+
+_FILE, _MEMORY = "file", "memory"
+_BODY_SHARE = 8
+"""An event may fill this part of the bound; a longer one is shortened first."""
+_BROKEN = (sqlite3.Error, OSError)
+
+
+class Outbox:
+    """A queue of events in `path`, shared by all processes of the driver (mode 0600, WAL).
+
+    `append` is durable when it returns. Where the file fails (no rights, read-only, disk full, locked too long), the
+    event is kept in memory, at most `memory_bytes`, delivered from there or moved to the file when that works again;
+    `trouble` then says what is wrong. A broken file is set aside, see `adb_lineage.database`. What the size bound
+    drops is noted in `record`.
+
+    Threads and processes may use one path at once; a forked child opens the file for itself.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        synchronous: str = "FULL",
+        max_bytes: int = 512 << 20,
+        memory_bytes: int = 32 << 20,
+        incomplete_seconds: float = 3600.0,
+        keep_seconds: float = 86_400.0,
+        record: Optional[Record] = None,
+        clock: Optional[Clock] = None,
+    ) -> None:
+        path = private_path(path)
+        clock = clock or Clock()
+        schema = SCHEMA
+        options = StoreOptions(
+            incomplete_seconds=incomplete_seconds, keep_seconds=keep_seconds, max_bytes=max_bytes
+        )
+        in_memory = StoreOptions(
+            incomplete_seconds=incomplete_seconds, keep_seconds=keep_seconds, max_bytes=memory_bytes
+        )
+        # One connection for the threads that append and one for the thread that delivers: neither waits for the other
+        # while it reads. The lease needs no disk flush: when the machine dies, it is void anyway.
+        self._inbox = Store(Database(path, schema, VERSION, synchronous=synchronous), options, clock, _FILE)
+        self._work = Store(Database(path, schema, VERSION, synchronous=synchronous), options, clock, _FILE)
+        self._lease = Store(Database(path, schema, VERSION, synchronous="OFF"), options, clock, _FILE)
+        self._memory = Store(Database(MEMORY, schema, VERSION, synchronous="OFF"), in_memory, clock, _MEMORY)
+        self._in_memory = False
+        self._record = record
+        self.path = path
+        self.trouble = ""
+        self.appended = threading.Event()
+        """Set after each append of this process; the delivery clears it."""
+
+    def append(self, event: Mapping[str, Any], *, again: bool = False) -> None:
+        """Store one event; on disk, and synced as `synchronous` says, when this returns.
+
+        An event that is stored already is not stored twice; with `again` it makes its run be delivered once more.
+        Raises GiveUp when the event is not a JSON object or is too long, FixNeeded when neither file nor memory takes
+        it. A caller inside a user's job records that and goes on.
+        """
+        self.extend([event], again=again)
+
+    def extend(self, events: Iterable[Mapping[str, Any]], *, again: bool = False) -> None:
+        """`append` for several events in one commit: all of them or none."""
+        envelopes = [seal(event, self._body_limit) for event in events]
+        try:
+            self._note(self._inbox.append(envelopes, again=again))
+            self.trouble = self._inbox.database.set_aside or ""
+        except _BROKEN as error:
+            self.trouble = f"{self.path}: {error}; events are kept in memory"
+            self._append_to_memory(envelopes, again, error)
+        self.appended.set()
+
+    def _append_to_memory(self, envelopes: Sequence[Envelope], again: bool, reason: Exception) -> None:
+        try:
+            self._note(self._memory.append(envelopes, again=again))
+        except _BROKEN as error:
+            raise FixNeeded(f"outbox {self.path}: {reason}; memory: {error}") from error
+        self._in_memory = True
+
+    def take(
+        self,
+        owner: str,
+        *,
+        runs: int,
+        lease_seconds: float,
+        max_bytes: int = 4 << 20,
+        suspects_from: int = 2,
+        suspects: bool = True,
+    ) -> List[RunEvents]:
+        """Runs that are ready, marked as taken by `owner`; none while another living process has the lease.
+
+        Ready is a run with a terminal event, or one whose first undelivered event is `incomplete_seconds` old.
+        At most `runs` runs and about `max_bytes` of JSON. A run tried `suspects_from` times or more comes alone, after
+        all others, and not at all without `suspects`.
+        """
+        if self._in_memory:
+            self._move_to_file()
+        found: List[RunEvents] = []
+        try:
+            held = self._lease.holder()
+            if held is not None and held.owner != owner or not self._lease.hold(owner, lease_seconds):
+                return []
+            if self._work.ready():
+                found = self._work.take(
+                    owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from, suspects=suspects
+                )
+        except _BROKEN as error:
+            self.trouble = f"{self.path}: {error}"
+        if not found and self._in_memory:
+            found = self._memory.take(
+                owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from, suspects=suspects
+            )
+        return found
+
+    def delivered(
+        self, tokens: Iterable[Token], why: str = "", marks: Optional[Mapping[str, float]] = None
+    ) -> None:
+        """These runs have arrived. A run that got events in the meantime is open again. `marks`: see `marks`."""
+        for store, own in self._stores_of(tokens):
+            store.delivered(own, why, marks or {})
+
+    def wait(self, tokens: Iterable[Token], until: float, why: str, *, blame: bool = True) -> None:
+        """Hand these runs out again at `until` (epoch seconds). `blame` counts an attempt against them."""
+        for store, own in self._stores_of(tokens):
+            store.wait(own, until, why, blame=blame)
+
+    def dead(self, tokens: Iterable[Token], why: str) -> None:
+        """Set these runs aside until somebody says `retry`, or a new event of the run comes."""
+        for store, own in self._stores_of(tokens):
+            store.dead(own, why)
+
+    def marks(self, keys: Sequence[str]) -> Dict[str, float]:
+        """High-water marks that `delivered` left; unknown keys are absent."""
+        return self._work.marks(keys)
+
+    def hold(self, owner: str, lease_seconds: float, note: str = "", until: float = 0.0) -> bool:
+        """Take or renew the lease; `note` and `until` (monotonic seconds) tell the others what the holder waits for."""
+        try:
+            return self._lease.hold(owner, lease_seconds, note, until)
+        except _BROKEN as error:
+            self.trouble = f"{self.path}: {error}"
+            return self._in_memory
+
+    def holder(self) -> Optional[Lease]:
+        """Who delivers now."""
+        try:
+            return self._lease.holder()
+        except _BROKEN:
+            return None
+
+    def release(self, owner: str) -> None:
+        """Give the lease and everything taken back."""
+        for store in self._all():
+            try:
+                store.release(owner)
+            except _BROKEN as error:
+                self.trouble = f"{self.path}: {error}"
+
+    def retry(self, run_ids: Optional[Sequence[str]] = None) -> int:
+        """Make dead and waiting runs (these, or all) new; how many there were."""
+        return sum(store.retry(run_ids) for store in self._all())
+
+    def drop(self, run_ids: Optional[Sequence[str]] = None) -> int:
+        """Remove dead runs (these, or all) with their events; how many there were."""
+        return sum(store.drop(run_ids) for store in self._all())
+
+    def runs(self, states: Sequence[str] = STATES, limit: int = 1000) -> List[RunInfo]:
+        """Runs in these states, oldest change first."""
+        return [info for store in self._all() for info in store.runs(states, limit)][:limit]
+
+    def events(self, run_id: str) -> List[Dict[str, Any]]:
+        """All stored events of a run, oldest arrival first; empty for an unknown run."""
+        return [event for store in self._all() for event in store.events(run_id)[0]]
+
+    def counts(self) -> Dict[str, int]:
+        """Runs in each of `STATES`."""
+        counts = dict.fromkeys(STATES, 0)
+        for store in self._all():
+            for state, number in store.counts().items():
+                counts[state] += number
+        return counts
+
+    def position(self) -> Tuple[int, ...]:
+        """A point in the stream of events, for `pending`."""
+        return tuple(store.position() for store in self._all())
+
+    def pending(self, position: Tuple[int, ...]) -> Tuple[int, Optional[float]]:
+        """Of the runs with undelivered events up to that position: how many are ready or being delivered, and when
+        the first one that waits is due (epoch seconds, None when none waits)."""
+        found = [store.pending(seq) for store, seq in zip(self._all(), position)]
+        dues = [due for _, due in found if due is not None]
+        return sum(active for active, _ in found), min(dues) if dues else None
+
+    def tidy(self) -> int:
+        """Remove delivered runs that nobody waits for any more; how many went. Called by the delivery now and then."""
+        try:
+            return self._work.tidy()
+        except _BROKEN as error:
+            self.trouble = f"{self.path}: {error}"
+            return 0
+
+    def close(self) -> None:
+        """Close the file. What was only in memory is lost then: `Delivery.stop` spools it first."""
+        for store in (self._inbox, self._work, self._lease):
+            store.database.close()
+
+    @property
+    def _body_limit(self) -> int:
+        return self._inbox.max_bytes // _BODY_SHARE
+
+    def _all(self) -> List[Store]:
+        return [self._work, self._memory] if self._in_memory else [self._work]
+
+    def _stores_of(self, tokens: Iterable[Token]) -> List[Tuple[Store, List[Token]]]:
+        by_place: Dict[str, List[Token]] = {}
+        for token in tokens:
+            by_place.setdefault(token.place, []).append(token)
+        return [(self._work if place == _FILE else self._memory, own) for place, own in by_place.items()]
+
+    def _move_to_file(self) -> None:
+        """The file works again: let it have what memory kept, delivered or not."""
+        for info in self._memory.runs(STATES, 1000):
+            envelopes = [seal(event) for event in self._memory.events(info.run_id)[0]]
+            try:
+                self._note(self._inbox.append(envelopes))
+            except _BROKEN:
+                return
+            self._memory.forget(info.run_id)
+        self._in_memory = any(self._memory.counts().values())
+
+    def _note(self, losses: Iterable[Loss]) -> None:
+        if self._record is not None:
+            self._record.note_all(
+                {loss.run_id: {"delivery": "dead", "delivery_reason": loss.why} for loss in losses}
+            )
