@@ -60,6 +60,7 @@ class Settings:
     password: str = _setting("", "password for a plain Apache Atlas", secret=True)
 
     workspace: str = _setting("", "host name of the workspace where Spark does not tell it (laptop, CI)")
+    notebook: str = _setting("", "name of the program where Spark does not tell it; empty means the script's path")
     namespace: str = _setting("", "OpenLineage job namespace; empty means the workspace, else `default`")
     session_only: bool = _setting(False, "capture the own Spark session only, not the whole driver")
     capture_seconds: float = _setting(5.0, "longest time spent on one query, on our own thread", least=0.01)

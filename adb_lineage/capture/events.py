@@ -162,7 +162,7 @@ def _facets(dataset: Dataset) -> Dict[str, Any]:
 
 def _fields(schema: Iterable[Field]) -> List[Any]:
     return [facet_v2.schema_dataset.SchemaDatasetFacetFields(
-        one.name, one.type or None, one.description or None, _fields(one.fields)) for one in schema]
+        one.name, one.type or None, one.description or None, fields=_fields(one.fields)) for one in schema]
 
 
 def _column_lineage(analysis: Analysis) -> Optional[Any]:
