@@ -9,7 +9,6 @@ from adb_lineage.capture.jvm import Jvm, OutOfTime
 MEMBERS: Mapping[str, Tuple[str, ...]] = {
     "executed_command": ("commandExecuted",),  # Spark 3.2: commands run eagerly and come again as their own result
     "sql_text": ("logical", "origin", "sqlText?"),  # Spark 3.3
-    "metrics": ("executedPlan", "metrics"),
 }
 
 

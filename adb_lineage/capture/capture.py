@@ -170,9 +170,12 @@ class Capture:
         return known
 
     def _statistics(self, jvm: Jvm, query: Any) -> Dict[str, int]:
-        metrics = self._capabilities.ask(jvm, "metrics", query)
+        plan = jvm.ask(query, "executedPlan")
+        if jvm.class_name(plan).endswith(".AdaptiveSparkPlanExec"):
+            plan = jvm.ask(plan, "executedPlan")  # what it became at run time
+        metrics = jvm.ask(plan, "metrics")
         found: Dict[str, int] = {}
-        for name, key in METRICS.items() if metrics is not None else ():
+        for name, key in METRICS.items():
             metric = jvm.content(jvm.call(metrics, "get", key))
             if metric is not None:
                 found[name] = int(jvm.ask(metric, "value"))
