@@ -41,6 +41,7 @@ class Settings:
     endpoint: str = _setting("", "base URL of the catalog instead of the one that `account` gives")
     flavour: str = _setting("purview", "what answers at the endpoint", allowed=("purview", "atlas"))
     atlas_prefix: str = _setting("", "path of the Atlas v2 API below the endpoint; empty means the flavour's own")
+    service_prefix: str = _setting("", "path of Purview's other calls; empty means the flavour's own")
     collection: str = _setting("", "collection to write to (its six-letter name); empty means the account's root")
     cloud: str = _setting("public", "Azure cloud", allowed=("public", "china", "usgov"))
     proxy: str = _setting("", "URL of an HTTPS proxy")
@@ -60,6 +61,7 @@ class Settings:
     password: str = _setting("", "password for a plain Apache Atlas", secret=True)
 
     workspace: str = _setting("", "host name of the workspace where Spark does not tell it (laptop, CI)")
+    metastore: str = _setting("", "id of the Unity Catalog metastore; Purview's names of its tables begin with it")
     notebook: str = _setting("", "name of the program where Spark does not tell it; empty means the script's path")
     namespace: str = _setting("", "OpenLineage job namespace; empty means the workspace, else `default`")
     session_only: bool = _setting(False, "capture the own Spark session only, not the whole driver")

@@ -168,7 +168,7 @@ def _inner_plans(node: Node) -> Iterator[Tuple[str, Node]]:
 
 def _subqueries(plan: Node) -> Iterator[Node]:
     """Plans inside expressions, in the order of Spark's `subqueriesAll`: a level after the other, each pre-order."""
-    found = []
+    found: List[Node] = []
     for node in plan.walk():
         for tree in node.all_trees():
             if not is_plan(tree):

@@ -12,9 +12,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Set, Tuple
 
-
-
-
 from adb_lineage._version import __version__
 from adb_lineage.capture.analysis import Analysis
 from adb_lineage.capture.datasets import Dataset, Field
@@ -66,10 +63,12 @@ def build_events(application: Application, captured: Captured, environment: Mapp
     finished, analysis = captured.finished, captured.analysis
     run_id = application.run_id(finished.started, finished.execution_id)
     job_name = _job_name(application, analysis)
-    job = event_v2.Job(application.namespace, job_name, {
-        "jobType": facet_v2.job_type_job.JobTypeJobFacet("BATCH", "SPARK", "SQL_JOB", producer=PRODUCER)})
+    job_facets: Dict[str, Any] = {
+        "jobType": facet_v2.job_type_job.JobTypeJobFacet("BATCH", "SPARK", "SQL_JOB", producer=PRODUCER)}
     if captured.statement:
-        job.facets["sql"] = facet_v2.sql_job.SQLJobFacet(captured.statement[:MAX_SQL], producer=PRODUCER)
+        job_facets["sql"] = facet_v2.sql_job.SQLJobFacet(captured.statement[:MAX_SQL], producer=PRODUCER)
+
+    job = event_v2.Job(application.namespace, job_name, job_facets)
 
     def run(more: Mapping[str, Any]) -> Any:
         return event_v2.Run(run_id, {**_run_facets(application, environment), **more})
@@ -140,7 +139,7 @@ def _outputs(captured: Captured) -> List[Any]:
     columns = _column_lineage(analysis)
     if columns is not None:
         facets["columnLineage"] = columns
-    statistics = {}
+    statistics: Dict[str, Any] = {}
     if captured.statistics:
         statistics["outputStatistics"] = facet_v2.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
             captured.statistics.get("rows"), captured.statistics.get("bytes"), captured.statistics.get("files"),

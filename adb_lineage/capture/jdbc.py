@@ -85,7 +85,7 @@ def _sql_server(rest: str) -> JdbcLocation:
 
 
 def _derby(body: str) -> JdbcLocation:
-    """Embedded (`derby:path` or `derby:memory:name`): the database is part of the namespace, as it is its own server."""
+    """Embedded (`derby:path`, `derby:memory:name`): the database is its own server, hence the namespace."""
     address = body.partition(";")[0]
     if "//" in address:
         return _generic("derby", address.partition("//")[2])

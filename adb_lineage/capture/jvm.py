@@ -34,7 +34,7 @@ class Jvm:
         return getattr(target, member)(*arguments)
 
     def ask(self, target: Any, *path: str) -> Any:
-        """`target.a().b()` for the path `a`, `b`. A member written `a?` gives a Scala Option; an empty one ends in None."""
+        """`target.a().b()` for the path `a`, `b`. A member written `a?` gives a Scala Option; None for an empty one."""
         for member in path:
             if target is None:
                 return None

@@ -1,7 +1,7 @@
 """The tables of a SQL query that Spark sends to another database."""
 from __future__ import annotations
 
-from typing import Tuple
+from typing import Dict, Tuple
 
 import sqlglot
 from sqlglot import exp
@@ -29,7 +29,7 @@ def tables_in_query(source: str, dialect: str) -> Tuple[str, ...]:
         tree = sqlglot.parse_one(statement, read=_DIALECTS.get(dialect))
     except (SqlglotError, RecursionError, ValueError):
         return ()
-    found = {}
+    found: Dict[str, None] = {}
     for scope in traverse_scope(tree) or []:
         for table in scope.sources.values():
             if isinstance(table, exp.Table) and table.name:
