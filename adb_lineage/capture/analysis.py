@@ -32,33 +32,42 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """What a query read and wrote.
+class Output:
+    """A dataset that a query wrote or changed.
 
-    `columns` maps an output column to what it is made of; `indirect` holds what decides about its rows. Sources in
-    both point into `leaves`. `skipped` says in words why there is no lineage, "" when there is.
+    `columns` maps a column to what it is made of; `indirect` holds what decides about the rows. Sources in both point
+    into the leaves of the analysis. `previous` is the name that a renamed dataset had; `provisional` says that a nested
+    execution of the same command knows the location better.
     """
+
+    dataset: Dataset
+    lifecycle: str = ""
+    previous: Optional[Dataset] = None
+    provisional: bool = False
+    columns: Mapping[str, Lineage] = field(default_factory=dict)
+    indirect: Mapping[Source, FrozenSet[Transformation]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a query read and wrote. `skipped` says in words why there is no lineage, "" when there is."""
 
     root: str
     inputs: Tuple[Dataset, ...] = ()
-    output: Optional[Dataset] = None
-    lifecycle: str = ""
-    provisional: bool = False
+    outputs: Tuple[Output, ...] = ()
     is_command: bool = False
     leaves: Mapping[int, Tuple[Dataset, ...]] = field(default_factory=dict)
-    columns: Mapping[str, Lineage] = field(default_factory=dict)
-    indirect: Mapping[Source, FrozenSet[Transformation]] = field(default_factory=dict)
     skipped: str = ""
     notes: Tuple[str, ...] = ()
     plan_json: str = ""
 
     def relocated(self, nested: Analysis) -> Analysis:
         """This one with the location that a nested execution of the same command knew."""
-        if not self.provisional or self.output is None or nested.output is None:
+        if len(self.outputs) != 1 or len(nested.outputs) != 1 or not self.outputs[0].provisional:
             return self
-        place = nested.output
-        return replace(self, provisional=False,
-                       output=replace(self.output, namespace=place.namespace, name=place.name))
+        place, output = nested.outputs[0].dataset, self.outputs[0]
+        dataset = replace(output.dataset, namespace=place.namespace, name=place.name)
+        return replace(self, outputs=(replace(output, dataset=dataset, provisional=False),))
 
 
 @dataclass
@@ -202,9 +211,9 @@ def _read_write(work: _Work, root: Node, write: Write) -> Analysis:
     if write.dataset is None:
         return Analysis(root.name, _inputs(work), is_command=True, leaves=dict(work.leaves),
                         skipped=f"the target of {root.name} is not known")
-    output = write.dataset if write.dataset.schema else write.dataset.with_schema(schema)
-    return Analysis(root.name, _inputs(work), output, write.lifecycle, write.provisional, True,
-                    dict(work.leaves), columns, indirect)
+    dataset = write.dataset if write.dataset.schema else write.dataset.with_schema(schema)
+    output = Output(dataset, write.lifecycle, None, write.provisional, columns, indirect)
+    return Analysis(root.name, _inputs(work), (output,), True, dict(work.leaves))
 
 
 def _written_plan(work: _Work, root: Node, write: Write) -> Tuple[Optional[Node], Tuple[Field, ...]]:

@@ -1,1 +1,1 @@
-"""Cases as data: YAML files under tests/cases, run on real Spark in a process of their own. README.md has the format."""
+"""Cases as data: YAML files under tests/cases, run on real Spark in a process of their own. See cases/README.md."""

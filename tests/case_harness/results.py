@@ -135,7 +135,8 @@ def _output(output: Mapping[str, Any], names: Names) -> Dict[str, Any]:
         "table": links[0]["name"] if links else "",
         "lifecycle": change.get("lifecycleStateChange", ""),
         "previous": names.text(previous["namespace"], previous["name"]) if previous else "",
-        "schema": [f"{one['name']} {one.get('type', '')}".strip() for one in facets.get("schema", {}).get("fields", [])],
+        "schema": [f"{one['name']} {one.get('type', '')}".strip()
+                   for one in facets.get("schema", {}).get("fields", [])],
         "columns": {name: _sources(found["inputFields"], names) for name, found in columns.get("fields", {}).items()},
         "indirect": _sources(columns.get("dataset") or [], names),
         "rows_written": output.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount"),

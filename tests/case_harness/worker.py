@@ -20,8 +20,8 @@ class Worker:
         self.observed = Observed(self.spark, folder)
         (folder / "local").mkdir()
         self.places = {
-            "lake": LAKE, "blob": BLOB, "local": f"file:{folder / 'local'}", "warehouse": f"file:{folder / 'warehouse'}",
-            "ice": f"file:{folder / 'ice'}",
+            "lake": LAKE, "blob": BLOB,
+            **{name: f"file:{folder / name}" for name in ("local", "warehouse", "ice")},
         }
         self._variables = {**self.places, "local": str(folder / "local"), "warehouse": str(folder / "warehouse")}
         self._namespaces: Dict[str, Dict[str, Any]] = {}

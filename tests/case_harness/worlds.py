@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Dict, IO, Mapping, Optional
+from typing import IO, Any, Dict, Mapping, Optional
 
 from tests.case_harness import doubles
 from tests.case_harness.case import Case
