@@ -224,7 +224,7 @@ def status() -> Status:
 def _at_exit(lineage: Lineage) -> None:
     try:
         lineage.close()
-    except Exception:  # noqa: BLE001  the program ends; what is left lies in the outbox
+    except BaseException:  # noqa: BLE001  the program ends; what is left lies in the outbox
         return
 
 

@@ -192,7 +192,7 @@ class Capture:
             if not reason:
                 for event in built.events:
                     self._emitter.emit(event)
-        except Exception as error:  # noqa: BLE001  a transport of the user's may raise anything
+        except BaseException as error:  # noqa: BLE001  a transport may raise anything, AtlasException for one
             reason = f"not emitted: {type(error).__name__}: {str(error)[:200]}"
             self.counters["not_emitted"] += 1
         self.counters["skipped" if reason else "captured"] += 1

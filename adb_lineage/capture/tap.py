@@ -8,9 +8,10 @@ import os
 import pkgutil
 import queue
 import threading
+import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
 
 RELAY_CLASS = "adb.lineage.Relay"
@@ -151,7 +152,8 @@ class ListenerTap:
     def __init__(self, context: Any, session: Any, *, capacity: int) -> None:
         from pyspark.java_gateway import ensure_callback_server_started
 
-        self._queue: queue.Queue[Finished] = queue.Queue(capacity)
+        self._queue: queue.Queue[Tuple[str, Any, Any, int, float]] = queue.Queue(capacity)
+        self._number = 0
         self._counters = {"seen": 0, "dropped": 0, "unheard": 0}
         self._context = context
         try:
@@ -165,23 +167,24 @@ class ListenerTap:
             raise TapUnavailable(f"no listener can be registered: {_first_line(error)}") from error
 
     def offer(self, function: str, query: Any, failure: Any, nanoseconds: int) -> None:
-        """Called on a thread of Spark's listener bus: note the query and return."""
+        """Called on a thread of Spark's listener bus: note the query and return. No call into the JVM from here:
+        it would be served without Unity Catalog's credentials."""
         self._counters["seen"] += 1
-        number = self._counters["seen"]
-        now = int(self._context._jvm.java.lang.System.currentTimeMillis()) if failure is None else 0
-        text = "" if failure is None else str(failure.getMessage())
         try:
-            self._queue.put_nowait(Finished(number, query, number, number, now - nanoseconds // 1_000_000, now,
-                                            function=function, failure=text))
+            self._queue.put_nowait((function, query, failure, nanoseconds, time.time()))
         except queue.Full:
             self._counters["dropped"] += 1
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
         try:
-            return self._queue.get(timeout=seconds)
+            function, query, failure, nanoseconds, ended = self._queue.get(timeout=seconds)
         except queue.Empty:
             return None
+        self._number += 1
+        end = int(ended * 1000)
+        return Finished(self._number, query, self._number, self._number, end - nanoseconds // 1_000_000, end,
+                        function=function, failure="" if failure is None else str(failure.getMessage()))
 
     def done(self, finished: Finished) -> None:
         """See Tap."""
