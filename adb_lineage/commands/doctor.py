@@ -4,20 +4,22 @@ from __future__ import annotations
 import argparse
 import json
 
-from adb_lineage.purview.doctor import FAIL, Check, Doctor
-
 NAME = "doctor"
 HELP = "check settings, network, identity, rights and types; install the types that are lacking"
 SIGNS = {"pass": "ok  ", "warn": "warn", "fail": "FAIL", "skip": "-   "}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of the command."""
     parser.add_argument("--json", action="store_true", help="print one JSON object a check")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from adb_lineage.lineage import catalog_from_settings
+    """Print each check as it is done; 1 when one failed."""
+    from adb_lineage.composition import catalog_from_settings
+    from adb_lineage.purview.doctor import FAIL, Check, Doctor
     from adb_lineage.settings import Settings
+    from adb_lineage.transport import file_config
 
     def say(check: Check) -> None:
         if arguments.json:
@@ -25,8 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
             return
         print(f"{SIGNS[check.outcome]} {check.name:<10} {check.found}", flush=True)
         if check.mend:
-            print(f"     {'':<10} -> {check.mend}", flush=True)
+            print(f"{'':<15} -> {check.mend}", flush=True)
 
-    with catalog_from_settings(Settings.load()) as catalog:
+    with catalog_from_settings(Settings.load(file_config=file_config())) as catalog:
         checks = Doctor(catalog).examine(say)
     return 1 if any(check.outcome == FAIL for check in checks) else 0

@@ -15,6 +15,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import urlsplit
 
 import requests
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from adb_lineage.assets import AssetName
 from adb_lineage.errors import AdbLineageError, FixNeeded, RetryLater
@@ -76,10 +77,7 @@ class Doctor:
         done: Dict[str, str] = {}
         for name, needs, step in steps:
             missing = [need for need in needs if done[need] in (FAIL, SKIP)]
-            if missing:
-                check = Check(name, SKIP, f"needs {missing[0]}")
-            else:
-                check = self._take(name, step)
+            check = Check(name, SKIP, f"needs {missing[0]}") if missing else self._take(name, step)
             done[name] = check.outcome
             checks.append(check)
             say(check)
@@ -128,11 +126,12 @@ class Doctor:
         if self._options.proxy:
             return "checked with the first request, through the proxy"
         try:
-            context = ssl.create_default_context(cafile=self._options.ca_bundle or requests.certs.where())
-            with socket.create_connection((self._host, self._port), self._options.connect_timeout) as plain:
-                with context.wrap_socket(plain, server_hostname=self._host) as secure:
-                    issuer = dict(pair[0] for pair in (secure.getpeercert() or {}).get("issuer", ()))
-                    return f"{secure.version()}, certificate by {issuer.get('organizationName') or issuer}"
+            context = ssl.create_default_context(cafile=self._options.ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+            plain = socket.create_connection((self._host, self._port), self._options.connect_timeout)
+            with plain, context.wrap_socket(plain, server_hostname=self._host) as secure:
+                certificate: Dict[str, Any] = dict(secure.getpeercert() or {})
+                issuer = {name: value for ((name, value),) in certificate.get("issuer", ())}
+                return f"{secure.version()}, certificate by {issuer.get('organizationName') or issuer}"
         except ssl.SSLError as failure:
             raise _Failed(
                 f"the certificate of {self._host} is not trusted: {failure}",
@@ -252,7 +251,7 @@ class Doctor:
 
 
 _MENDS = {
-    "token": "correct the identity's settings: tenant_id, client_id and secret or certificate, or the service credential",
+    "token": "correct the identity's settings: tenant_id, client_id, and secret or certificate, or service_credential",
     "read": "give the identity a role on a collection: Data Reader to read, Data Curator to write",
     "typedefs": "type definitions belong to the whole account: let somebody who is Data Curator on the root collection "
     "run `adb-lineage doctor` once",

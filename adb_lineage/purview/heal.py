@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from adb_lineage.assets import AssetName
 from adb_lineage.purview.answers import Refused, TooMuch
@@ -18,6 +18,7 @@ from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.inventory import DATASETS, USERS, Inventory, Owned, ends
 from adb_lineage.purview.options import PurviewOptions
 from adb_lineage.purview.payload import CallSize, Item
+from adb_lineage.purview.progress import Progress, no_progress
 from adb_lineage.purview.resolver import Resolver
 from adb_lineage.purview.state import Found, State
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook
@@ -129,7 +130,7 @@ class Healer:
                 plan.removals.append(one)
         return plan
 
-    def apply(self, plan: HealPlan, book: TypeBook, progress: Callable[[int, int], None] = lambda n, of: None) -> None:
+    def apply(self, plan: HealPlan, book: TypeBook, progress: Progress = no_progress) -> None:
         """Do what the plan says. It can be repeated: what is done already is left out by the next plan.
 
         A process that the catalog refuses in its new form is added to `problems`. Raises `RetryLater`, `FixNeeded`.

@@ -6,7 +6,7 @@ by search), their notebooks and jobs, the jobs' tasks, the processes of each, an
 from __future__ import annotations
 
 import logging
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Set, Tuple
 
 from adb_lineage.assets import AssetName
 from adb_lineage.purview.answers import NotAllowed, Refused
@@ -14,6 +14,7 @@ from adb_lineage.purview.client import GUIDS_A_CALL, PooledAtlasClient
 from adb_lineage.purview.marks import WORKSPACE, is_marked, is_ours, last_seen
 from adb_lineage.purview.options import PurviewOptions
 from adb_lineage.purview.placeholders import COLUMN_RULES
+from adb_lineage.purview.progress import Progress, no_progress
 from adb_lineage.purview.state import State, Written
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook
 
@@ -31,8 +32,6 @@ DATASETS = ("inputs", "outputs")
 USERS = ("inputToProcesses", "outputFromProcesses")
 """Relationship attributes that lead from a dataset to its processes."""
 HEAVY = ("sparkPlan", "columnMapping")
-
-Progress = Callable[[str, int], None]
 
 
 class Owned(NamedTuple):
@@ -109,7 +108,7 @@ class Inventory:
         guids.update(guid for one in self.everything() for guid in one.ends(*DATASETS) if one.is_process)
         return [one for one in self.read(guids) if one.written and not one.is_process and not one.is_container]
 
-    def everything(self, progress: Progress = lambda what, count: None) -> List[Owned]:
+    def everything(self, progress: Progress = no_progress) -> List[Owned]:
         """Containers, processes and stand-ins, ours and what lies between; columns are left to their tables."""
         kinds = {"entity", "process", "placeholder"}
         waiting: Set[str] = {row.guid for row in self._state.all_written() if row.kind in kinds and row.guid}
@@ -126,7 +125,7 @@ class Inventory:
                     ahead.update(one.ends(*CHILDREN))
                 elif one.is_process and one.written:
                     ahead.update(one.ends(*DATASETS))
-                progress("read", len(found))
+                progress(len(found), None)
             waiting = ahead - asked
         return list(found.values())
 

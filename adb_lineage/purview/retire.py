@@ -9,8 +9,9 @@ from typing import Callable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from adb_lineage.purview.client import GUIDS_A_CALL, PooledAtlasClient
 from adb_lineage.purview.clock import Clock
-from adb_lineage.purview.inventory import CHILDREN, CONTAINERS, USERS, Inventory, Owned, Progress
+from adb_lineage.purview.inventory import CHILDREN, CONTAINERS, USERS, Inventory, Owned
 from adb_lineage.purview.options import PurviewOptions
+from adb_lineage.purview.progress import Progress, no_progress
 from adb_lineage.purview.state import State
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook
 
@@ -39,9 +40,7 @@ class Remover:
         self._state = state
         self._clock = clock
 
-    def plan_retire(
-        self, book: TypeBook, unseen_seconds: float, progress: Progress = lambda what, count: None
-    ) -> RemovalPlan:
+    def plan_retire(self, book: TypeBook, unseen_seconds: float, progress: Progress = no_progress) -> RemovalPlan:
         """Remove processes that no run has asked for since, and what stood there only for them."""
         limit = self._clock.time() - unseen_seconds
 
@@ -52,7 +51,7 @@ class Remover:
 
         return self._plan(book, is_old, self._options.grace_seconds, progress)
 
-    def plan_purge(self, book: TypeBook, progress: Progress = lambda what, count: None) -> RemovalPlan:
+    def plan_purge(self, book: TypeBook, progress: Progress = no_progress) -> RemovalPlan:
         """Remove all that we wrote."""
         return self._plan(book, lambda one: "", 0.0, progress)
 
@@ -96,7 +95,7 @@ class Remover:
             return "it is younger than the time of grace"
         return ""
 
-    def apply(self, plan: RemovalPlan, book: TypeBook, progress: Progress = lambda what, count: None) -> None:
+    def apply(self, plan: RemovalPlan, book: TypeBook, progress: Progress = no_progress) -> None:
         """Remove what the plan says. It can be repeated; raises `RetryLater`, `FixNeeded`."""
         inventory = Inventory(self._client, self._options, self._state, book)
         done = 0
@@ -106,7 +105,7 @@ class Remover:
             self._client.delete_guids([*parts, *(one.guid for one in chunk)])
             self._forget(chunk)
             done += len(chunk)
-            progress("removed", done)
+            progress(done, len(plan.removals))
 
     def _forget(self, chunk: Sequence[Owned]) -> None:
         tables = {one.name for one in chunk if not one.is_process and not one.is_container}
