@@ -51,11 +51,11 @@ class Fault:
     seconds: float = 0.0
 
 
-def status(code: int, body: Any = None, times: int = 1, fits: Optional[Callable[[Request], bool]] = None, **headers: str) -> Fault:
-    return Fault(
-        "status", times, fits or (lambda request: True), code, body,
-        {name.replace("_", "-"): value for name, value in headers.items()},
-    )
+def status(
+    code: int, body: Any = None, times: int = 1, fits: Optional[Callable[[Request], bool]] = None, **headers: str
+) -> Fault:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Fault("status", times, fits or (lambda request: True), code, body, named)
 
 
 def atlas(code: int, atlas_code: str, message: str = "no", **more: Any) -> Fault:
@@ -105,7 +105,7 @@ class FaultServer:
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def __enter__(self) -> "FaultServer":
+    def __enter__(self) -> FaultServer:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
@@ -145,7 +145,8 @@ class FaultServer:
             self._cut(handler, rst=kind == "reset")
             return
         if fault and kind == "status":
-            body = fault.body if isinstance(fault.body, bytes) else json.dumps(fault.body).encode() if fault.body else b""
+            given = fault.body
+            body = given if isinstance(given, bytes) else json.dumps(given).encode() if given else b""
             self._write(handler, fault.status, fault.headers, body)
             return
         code, headers, body = self.backend(request)
