@@ -21,7 +21,7 @@ class Store:
         self.database = database
         self._options = options
         self._clock = clock
-        self._place = place
+        self.place = place
 
     @property
     def max_bytes(self) -> int:
@@ -190,7 +190,7 @@ class Store:
         events, left_out = self.events(run_id, last_seq)
         if gone:
             left_out = (*left_out, f"{gone} events")
-        token = Token(run_id, last_seq, owner, self._place)
+        token = Token(run_id, last_seq, owner, self.place)
         return RunEvents(run_id, events, (token,), time, attempts, size, bool(terminal), left_out)
 
     def events(self, run_id: str, up_to: Optional[int] = None) -> Tuple[List[Dict[str, Any]], Tuple[str, ...]]:
