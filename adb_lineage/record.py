@@ -172,11 +172,15 @@ class Record:
 def _encode(facts: Mapping[str, Any]) -> str:
     """JSON of the facts that are not None; the longest ones give way where a row would get too long."""
     texts = {json.dumps(str(key)): _text(value) for key, value in facts.items() if value is not None}
-    while sum(map(len, texts.values())) + sum(map(len, texts)) > _ROW_CHARACTERS:
-        longest = max(texts, key=lambda key: len(texts[key]))
-        length = len(texts.pop(longest))
+    excess = sum(len(key) + len(text) for key, text in texts.items()) - _ROW_CHARACTERS
+    for key in sorted(texts, key=lambda key: -len(texts[key])):
+        if excess <= 0:
+            break
+        length = len(texts.pop(key))
+        excess -= length + len(key)
         if length > _SHORT_CHARACTERS:
-            texts[longest] = json.dumps(f"({length} characters left out)")
+            texts[key] = json.dumps(f"({length} characters left out)")
+            excess += len(texts[key]) + len(key)
     return "{" + ", ".join(f"{key}: {text}" for key, text in texts.items()) + "}"
 
 

@@ -11,7 +11,7 @@ from adb_lineage.errors import FixNeeded
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, seal
 from adb_lineage.outbox.lease import Lease
-from adb_lineage.outbox.model import SCHEMA, STATES, VERSION, RunEvents, RunInfo, StoreOptions, Token
+from adb_lineage.outbox.model import SCHEMA, STATES, VERSION, RunEvents, RunInfo, SpoolFile, StoreOptions, Token
 from adb_lineage.outbox.room import Loss
 from adb_lineage.outbox.store import Store
 from adb_lineage.record import Record
@@ -78,16 +78,17 @@ class Outbox:
         """
         self.extend([event], again=again)
 
-    def extend(self, events: Iterable[Mapping[str, Any]], *, again: bool = False) -> None:
-        """`append` for several events in one commit: all of them or none."""
+    def extend(self, events: Iterable[Mapping[str, Any]], *, again: bool = False) -> List[str]:
+        """`append` for several events in one commit, all of them or none; the run of each."""
         envelopes = [seal(event, self._body_limit) for event in events]
         try:
             self._note(self._inbox.append(envelopes, again=again))
-            self.trouble = next((found for found in map(_set_aside, (self._inbox, self._work, self._lease)) if found), "")
+            self.trouble = _set_aside([self._inbox, self._work, self._lease])
         except _BROKEN as error:
             self.trouble = f"{self.path}: {error}; events are kept in memory"
             self._append_to_memory(envelopes, again, error)
         self.appended.set()
+        return [envelope.run_id for envelope in envelopes]
 
     def _append_to_memory(self, envelopes: Sequence[Envelope], again: bool, reason: Exception) -> None:
         try:
@@ -114,21 +115,17 @@ class Outbox:
         """
         if self._in_memory:
             self._move_to_file()
+        limits: Dict[str, Any] = {
+            "runs": runs, "max_bytes": max_bytes, "suspects_from": suspects_from, "suspects": suspects
+        }
         found: List[RunEvents] = []
         try:
-            held = self._lease.holder()
-            if held is not None and held.owner != owner or not self._lease.hold(owner, lease_seconds):
-                return []
-            if self._work.ready():
-                found = self._work.take(
-                    owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from, suspects=suspects
-                )
+            if self._hold(owner, lease_seconds) and self._work.ready():
+                found = self._work.take(owner, **limits)
         except _BROKEN as error:
             self.trouble = f"{self.path}: {error}"
         if not found and self._in_memory:
-            found = self._memory.take(
-                owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from, suspects=suspects
-            )
+            found = self._memory.take(owner, **limits)
         return found
 
     def delivered(
@@ -153,12 +150,22 @@ class Outbox:
         return self._work.marks(keys)
 
     def hold(self, owner: str, lease_seconds: float, note: str = "", until: float = 0.0) -> bool:
-        """Take or renew the lease; `note` and `until` (monotonic seconds) tell the others what the holder waits for."""
+        """Take or renew the lease; False while another living process has it.
+
+        `note` and `until` (monotonic seconds) tell the others what the holder waits for. What is in the memory of this
+        process needs no lease: with something there the answer is True.
+        """
         try:
-            return self._lease.hold(owner, lease_seconds, note, until)
+            return self._hold(owner, lease_seconds, note, until) or self._in_memory
         except _BROKEN as error:
             self.trouble = f"{self.path}: {error}"
             return self._in_memory
+
+    def _hold(self, owner: str, lease_seconds: float, note: str = "", until: float = 0.0) -> bool:
+        held = self._lease.holder()  # only reads: the many that follow must not lock the file again and again
+        if held is not None and held.owner != owner:
+            return False
+        return self._lease.hold(owner, lease_seconds, note, until)
 
     def holder(self) -> Optional[Lease]:
         """Who delivers now."""
@@ -206,6 +213,31 @@ class Outbox:
         found = self._each(lambda store: store.pending(position.get(store.place, 0))).values()
         dues = [due for _, due in found if due is not None]
         return sum(active for active, _ in found), min(dues) if dues else None
+
+    def spooled(self, path: str, run_ids: Sequence[str]) -> None:
+        """These runs, as they are now, lie in this spool file."""
+        self._each(lambda store: store.spooled(path, run_ids))
+
+    def unspooled(
+        self, states: Sequence[str], *, limit: int, complete: bool = False, seconds: float = 0.0
+    ) -> List[str]:
+        """Runs in these states whose newest event lies in no spool file; `complete` ones only, and only those that
+        have not changed for so many `seconds`."""
+        found = self._each(lambda store: store.unspooled(states, limit, complete, seconds))
+        return list(dict.fromkeys(run_id for run_ids in found.values() for run_id in run_ids))[:limit]
+
+    def spool_files(self) -> List[SpoolFile]:
+        """All spool files that are known here, with what is still to come of their runs."""
+        found = self._each(lambda store: store.spool_files())
+        return [file for files in found.values() for file in files]
+
+    def rename_spool(self, path: str, new_path: str) -> None:
+        """The spool file has another name now."""
+        self._each(lambda store: store.rename_spool(path, new_path))
+
+    def forget_spool(self, path: str) -> None:
+        """The spool file is gone."""
+        self._each(lambda store: store.forget_spool(path))
 
     def tidy(self) -> int:
         """Remove delivered runs that nobody waits for any more; how many went. Called by the delivery now and then."""
@@ -258,6 +290,8 @@ class Outbox:
             )
 
 
-def _set_aside(store: Store) -> Optional[str]:
-    aside = store.database.set_aside
-    return f"a broken outbox was set aside: {aside}" if aside else None
+def _set_aside(stores: Iterable[Store]) -> str:
+    for store in stores:
+        if store.database.set_aside:
+            return f"a broken outbox was set aside: {store.database.set_aside}"
+    return ""

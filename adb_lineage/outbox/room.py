@@ -47,10 +47,10 @@ def make_room(
     return losses
 
 
-def delete_runs(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
-    """Remove runs with all that belongs to them."""
+def delete_runs(connection: sqlite3.Connection, run_ids: Iterable[str], *, keep_spooled: bool = False) -> None:
+    """Remove runs with all that belongs to them; `keep_spooled` where a spool file may now be the only copy."""
     keys = [(run_id,) for run_id in run_ids]
-    for table in ("event", "run", "spooled"):
+    for table in ("event", "run") if keep_spooled else ("event", "run", "spooled"):
         connection.executemany(f"DELETE FROM {table} WHERE run_id = ?", keys)
 
 
@@ -88,7 +88,7 @@ def _drop_oldest(connection: sqlite3.Connection, keep: str, bound: int) -> List[
         "ORDER BY state <> 'dead', last_seq LIMIT ?",
         (keep, _STEP_RUNS),
     ).fetchall()
-    delete_runs(connection, [row[0] for row in found])
+    delete_runs(connection, [row[0] for row in found], keep_spooled=True)
     return [
         Loss(run_id, f"dropped: the outbox is over its bound of {bound} bytes ({state}: {why or 'not delivered yet'})")
         for run_id, state, why in found

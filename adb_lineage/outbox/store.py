@@ -5,10 +5,10 @@ import sqlite3
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from adb_lineage.database import Database
-from adb_lineage.outbox import lease, room, shorten
+from adb_lineage.outbox import lease, room, shorten, spooled
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, unseal
-from adb_lineage.outbox.model import STATES, RunEvents, RunInfo, StoreOptions, Token
+from adb_lineage.outbox.model import STATES, RunEvents, RunInfo, SpoolFile, StoreOptions, Token
 
 _READY = "state IN ('new', 'waiting') AND (due <= :now OR due > :horizon)"
 _MARKS_KEPT = 100_000
@@ -351,6 +351,32 @@ class Store:
             return int(active), due
 
         return self.database.run(work, write=False)
+
+    def spooled(self, path: str, run_ids: Sequence[str]) -> None:
+        """These runs, as they are now, lie in this spool file."""
+        self.database.run(lambda connection: spooled.add(connection, path, run_ids))
+
+    def unspooled(self, states: Sequence[str], limit: int, complete: bool, seconds: float) -> List[str]:
+        """Runs whose newest event lies in no spool file, unchanged for so many seconds."""
+        now = self._clock.time()
+        return self.database.run(
+            lambda connection: spooled.missing(
+                connection, states, limit, complete=complete, before=now - seconds, now=now
+            ),
+            write=False,
+        )
+
+    def spool_files(self) -> List[SpoolFile]:
+        """All spool files that are known here."""
+        return self.database.run(spooled.files, write=False)
+
+    def rename_spool(self, path: str, new_path: str) -> None:
+        """The spool file has another name now."""
+        self.database.run(lambda connection: spooled.rename(connection, path, new_path))
+
+    def forget_spool(self, path: str) -> None:
+        """The spool file is gone."""
+        self.database.run(lambda connection: spooled.forget(connection, path))
 
     def tidy(self, limit: int = 500) -> int:
         """Remove delivered runs whose time is over, at most `limit`, and give free pages back; how many went."""
