@@ -37,17 +37,18 @@ class Spooling:
         """Something was delivered just now."""
         self._last_success = self._clock.monotonic()
 
-    def tend(self, failing: bool) -> None:
-        """What there is to do from time to time; `failing` says that the catalog is away."""
+    def tend(self, failing: bool) -> bool:
+        """What there is to do from time to time, and whether it was time; `failing`: the catalog is away."""
         now = self._clock.monotonic()
         if now < self._next_check:
-            return
+            return False
         self._next_check = now + _CHECK_SECONDS
         if now >= self._next_load:
             self._next_load = now + _LOAD_SECONDS
             self.load()
         self._write_if_due(failing)
         self.sweep()
+        return True
 
     def load(self) -> int:
         """Bring in what other drivers left; how many events."""

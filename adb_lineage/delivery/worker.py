@@ -193,8 +193,8 @@ class Delivery:
         if self._spooling is None:
             return
         try:
-            self._spooling.tend(failing)
-            self._spool_fault = ""
+            if self._spooling.tend(failing):
+                self._spool_fault = ""
         except (sqlite3.Error, OSError) as error:
             self._spool_fault = f"{self._options.spool_dir}: {_words(error)}"
 

@@ -36,10 +36,12 @@ CREATE TABLE run(
     attempts INTEGER NOT NULL DEFAULT 0,
     owner TEXT,
     why TEXT NOT NULL DEFAULT '',
+    arrived REAL NOT NULL,
     changed REAL NOT NULL
 );
 CREATE INDEX run_ready ON run(attempts, due) WHERE state IN ('new', 'waiting');
 CREATE INDEX run_open ON run(open_seq) WHERE open_seq IS NOT NULL;
+CREATE INDEX run_by_age ON run(state <> 'dead', last_seq);
 CREATE INDEX run_settled ON run(state, changed) WHERE state IN ('delivered', 'dead');
 CREATE TABLE mark(key TEXT PRIMARY KEY, value REAL NOT NULL);
 CREATE TABLE spool_file(file TEXT PRIMARY KEY);

@@ -222,7 +222,7 @@ class Outbox:
         self, states: Sequence[str], *, limit: int, complete: bool = False, seconds: float = 0.0
     ) -> List[str]:
         """Runs in these states whose newest event lies in no spool file; `complete` ones only, and only those that
-        have not changed for so many `seconds`."""
+        have had no event for so many `seconds`."""
         found = self._each(lambda store: store.unspooled(states, limit, complete, seconds))
         return list(dict.fromkeys(run_id for run_ids in found.values() for run_id in run_ids))[:limit]
 

@@ -13,8 +13,10 @@ from adb_lineage.errors import GiveUp
 from adb_lineage.outbox.envelope import repack, unseal
 from adb_lineage.outbox.shorten import PARTS, shorten
 
-_STEP_RUNS = 64
+_STEP_RUNS = 16
 _STEP_EVENTS = 32
+_OVERHEAD = 32 << 10
+"""Pages that the rows and indexes of one event may need besides its body."""
 
 
 class Loss(NamedTuple):
@@ -32,6 +34,7 @@ def make_room(
     Raises GiveUp when there is nothing left that could go.
     """
     losses: List[Loss] = []
+    need += _OVERHEAD
     if used() + need <= bound:
         return losses
     target = bound - need - min(bound // 64, 4 << 20)
@@ -85,8 +88,8 @@ def _shorten_oldest(connection: sqlite3.Connection) -> bool:
 def _drop_oldest(connection: sqlite3.Connection, keep: str, bound: int) -> List[Loss]:
     found = connection.execute(
         "SELECT run_id, state, why FROM run WHERE run_id <> ? AND state <> 'taken' "
-        "ORDER BY state <> 'dead', last_seq LIMIT ?",
-        (keep, _STEP_RUNS),
+        "ORDER BY state <> 'dead', last_seq LIMIT 1",
+        (keep,),
     ).fetchall()
     delete_runs(connection, [row[0] for row in found], keep_spooled=True)
     return [

@@ -19,18 +19,18 @@ def add(connection: sqlite3.Connection, path: str, run_ids: Iterable[str]) -> No
 def missing(
     connection: sqlite3.Connection, states: Sequence[str], limit: int, *, complete: bool, before: float, now: float
 ) -> List[str]:
-    """Runs in these states whose newest event lies in no file, oldest change first.
+    """Runs in these states whose newest event lies in no file, oldest first.
 
-    `complete`: only those with a terminal event. `before`: only those unchanged since (a `changed` that lies ahead of
-    `now` was written before the clock was set back).
+    `complete`: only those with a terminal event. `before`: only those without an event since (an arrival that lies
+    ahead of `now` was noted before the clock was set back).
     """
     marks = ", ".join("?" * len(states))
     return [
         row[0]
         for row in connection.execute(
-            f"SELECT run_id FROM run WHERE state IN ({marks}) AND terminal >= ? AND (changed <= ? OR changed > ?) "
+            f"SELECT run_id FROM run WHERE state IN ({marks}) AND terminal >= ? AND (arrived <= ? OR arrived > ?) "
             "AND NOT EXISTS (SELECT 1 FROM spooled WHERE spooled.run_id = run.run_id AND spooled.seq >= run.last_seq) "
-            "ORDER BY changed, run_id LIMIT ?",
+            "ORDER BY arrived, rowid LIMIT ?",
             (*states, complete, before, now + 60.0, limit),
         )
     ]

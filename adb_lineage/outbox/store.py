@@ -72,8 +72,8 @@ class Store:
         ).fetchone()
         if run is None:
             connection.execute(
-                "INSERT INTO run(run_id, state, due, terminal, open_seq, last_seq, events, size, time, changed) "
-                "VALUES(?, 'new', ?, ?, ?, ?, 1, ?, ?, ?)",
+                "INSERT INTO run(run_id, state, due, terminal, open_seq, last_seq, events, size, time, arrived, "
+                "changed) VALUES(?, 'new', ?, ?, ?, ?, 1, ?, ?, ?, ?)",
                 (
                     envelope.run_id,
                     now if envelope.terminal else now + self._options.incomplete_seconds,
@@ -82,6 +82,7 @@ class Store:
                     seq,
                     envelope.size,
                     time,
+                    now,
                     now,
                 ),
             )
@@ -98,7 +99,7 @@ class Store:
         dropped_events, dropped_size = self._bound_run(connection, envelope, events + 1, size + envelope.size)
         connection.execute(
             "UPDATE run SET state = ?, due = ?, terminal = ?, open_seq = ?, last_seq = ?, events = ?, size = ?, "
-            "left_out = left_out + ?, time = max(time, ?), changed = ? WHERE run_id = ?",
+            "left_out = left_out + ?, time = max(time, ?), arrived = ?, changed = ? WHERE run_id = ?",
             (
                 state,
                 due,
@@ -109,6 +110,7 @@ class Store:
                 size + envelope.size - dropped_size,
                 dropped_events,
                 time,
+                now,
                 now,
                 envelope.run_id,
             ),

@@ -88,7 +88,7 @@ def test_then_dead_runs_and_then_the_oldest_with_a_record_of_each(outbox, record
 
 
 def test_the_file_stays_within_its_bound_whatever_comes(outbox):
-    for index in range(60):
+    for index in range(20):
         fill(outbox, 20, f"big{index}-", **{"spark.logicalPlan": 30_000, "kept": 5000})
         fill(outbox, 100, f"small{index}-")
         if index % 7 == 0:

@@ -3,6 +3,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -208,11 +209,7 @@ def test_a_read_only_file_system_means_memory(tmp_path):
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="mounting and changing users need root")
-def test_another_user_s_file_is_left_alone_and_a_sibling_used(tmp_path):
-    path = tmp_path / "outbox.db"
-    Outbox(str(path)).append(event("root's"))
-    for folder in (tmp_path, *list(tmp_path.parents)[:-1]):
-        os.chmod(folder, 0o777)
+def test_another_user_s_file_is_left_alone_and_a_sibling_used():
     code = """
 import os, sys
 from adb_lineage.outbox import Outbox
@@ -223,8 +220,12 @@ box.append(event("nobody's"))
 assert not box.trouble, box.trouble
 assert [info.run_id for info in box.runs()] == ["nobody's"]
 """
-    assert subprocess.run([sys.executable, "-c", code, str(path)]).returncode == 0
-    assert (tmp_path / "outbox-65534.db").stat().st_mode & 0o777 == 0o600
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        path = os.path.join(folder, "outbox.db")
+        Outbox(path).append(event("root's"))
+        assert subprocess.run([sys.executable, "-c", code, path]).returncode == 0
+        assert os.stat(os.path.join(folder, "outbox-65534.db")).st_mode & 0o777 == 0o600
 
 
 def test_synchronous_is_checked(tmp_path):
