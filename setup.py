@@ -32,6 +32,7 @@ setup(
         "pyapacheatlas>=0.15",
         "azure-identity>=1.12",
         "tenacity>=8.0",
+        "sqlglot>=20",  # queries that Spark sends to other databases
     ],
     extras_require={
         "catalog": CATALOG,

@@ -1,0 +1,236 @@
+"""The capture thread: polls a tap, turns each finished query into events, gives them to the OpenLineage client."""
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
+
+from adb_lineage.capture.analysis import Analysis, Limits, analyse
+from adb_lineage.capture.capabilities import Capabilities
+from adb_lineage.capture.context import RunContext
+from adb_lineage.capture.datasets import Dataset
+from adb_lineage.capture.events import Application, RunEvents, build_events
+from adb_lineage.capture.executions import Captured, Executions
+from adb_lineage.capture.jvm import Jvm, OutOfTime
+from adb_lineage.capture.surroundings import Surroundings
+from adb_lineage.capture.tap import Finished, Tap
+
+POLL_SECONDS = 1.0
+DRAIN_MILLISECONDS = 5000
+STATEMENT_CHARACTERS = 500
+METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
+
+
+class Emitter(Protocol):
+    """What takes the events: the OpenLineage client."""
+
+    def emit(self, event: Any) -> None:
+        """Take one event; may raise."""
+
+
+class Notes(Protocol):
+    """The record of what became of every query."""
+
+    def note(self, run_id: str, **facts: Any) -> None:
+        """Merge facts into the row of a run."""
+
+
+@dataclass(frozen=True)
+class CaptureOptions:
+    """What is emitted, and the budget of each query."""
+
+    limits: Limits = Limits()
+    logical_plan: bool = False
+
+
+class Capture:
+    """One thread for one Spark application. Nothing it meets reaches the user's program."""
+
+    def __init__(self, tap: Tap, application: Application, context: RunContext, emitter: Emitter, record: Notes,
+                 options: CaptureOptions, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.tap = tap
+        self.application = application
+        self.counters: Dict[str, int] = {"captured": 0, "skipped": 0, "repeated": 0, "failed": 0, "not_emitted": 0}
+        self.round_trips = 0
+        self.last_error = ""
+        self._context = context
+        self._emitter = emitter
+        self._record = record
+        self._options = options
+        self._clock = clock
+        self._capabilities = Capabilities()
+        self._executions = Executions()
+        self._surroundings: Dict[str, Surroundings] = {}
+        self._stop = threading.Event()
+        self._busy = True
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._run, name="adb_lineage-capture", daemon=True)
+
+    def start(self) -> None:
+        """Begin to poll."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread still polls."""
+        return self._thread.is_alive()
+
+    def flush(self, seconds: float) -> bool:
+        """Wait until every query that had finished by now has been emitted; False when the time did not suffice."""
+        deadline = self._clock() + seconds
+        self.tap.drain(max(1, min(DRAIN_MILLISECONDS, int(seconds * 1000))))
+        while self.alive and not self._caught_up():
+            if self._clock() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def stop(self, seconds: float) -> None:
+        """Emit what is there within the time, then leave Spark as it was."""
+        if self._process != os.getpid():  # a fork has no capture thread of its own
+            return
+        self.flush(seconds)
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(max(seconds, 2 * POLL_SECONDS))
+        try:
+            self.tap.close()
+        except Exception as error:  # noqa: BLE001  the gateway may be gone with its JVM
+            self.last_error = f"{type(error).__name__}"
+
+    def _caught_up(self) -> bool:
+        try:
+            counters = self.tap.counters()
+        except Exception:  # noqa: BLE001  no JVM, nothing to wait for
+            return True
+        return counters.get("waiting", 0) == 0 and counters.get("leased", 0) <= self._executions.held and not self._busy
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._busy = False
+                finished = self.tap.poll(POLL_SECONDS)
+                self._busy = True
+                if finished is not None:
+                    self._capture(finished)
+                elif self.tap.exhausted():
+                    break
+            except Exception as error:  # noqa: BLE001  the JVM is gone, or a defect of ours: never the user's concern
+                self.last_error = f"{type(error).__name__}: {str(error)[:200]}"
+                if _connection_lost(error):
+                    break
+                self._stop.wait(POLL_SECONDS)
+        for captured in self._executions.rest():
+            self._emit(captured)
+        self._busy = False
+
+    def _capture(self, finished: Finished) -> None:
+        jvm = Jvm(self._options.limits.seconds, self._clock)
+        try:
+            captured = self._captured(finished, jvm)
+        except Exception as error:  # noqa: BLE001  see the module's promise; the record says what happened
+            captured = Captured(finished, Analysis("", skipped=f"capture failed: {type(error).__name__}: "
+                                                               f"{str(error)[:200]}"))
+            self.counters["failed"] += 1
+        self.round_trips += jvm.round_trips
+        if captured is None:
+            self.counters["repeated"] += 1
+            self.tap.done(finished)
+            return
+        captured.seconds, captured.round_trips = jvm.seconds, jvm.round_trips
+        for ready in self._executions.add(captured):
+            self._emit(ready)
+
+    def _captured(self, finished: Finished, jvm: Jvm) -> Optional[Captured]:
+        """The analysed query; None for one that only shows the result of a command which came before."""
+        query = finished.query
+        executed = self._capabilities.ask(jvm, "executed_command", query)
+        if executed is not None and jvm.class_name(executed).endswith(".CommandResult"):
+            return None
+        analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits)
+        captured = Captured(finished, analysis)
+        try:
+            captured.statement = self._capabilities.ask(jvm, "sql_text", query) or ""
+            if analysis.output is not None and not finished.failure:
+                captured.statistics = self._statistics(jvm, query)
+        except OutOfTime:
+            pass  # extras only; the datasets are there
+        return captured
+
+    def _session(self, finished: Finished, jvm: Jvm) -> Surroundings:
+        known = self._surroundings.get(finished.session)
+        if known is None:
+            if len(self._surroundings) > 1000:
+                self._surroundings.clear()
+            known = Surroundings.of(jvm, jvm.ask(finished.query, "sparkSession"))
+            self._surroundings[finished.session] = known
+        return known
+
+    def _statistics(self, jvm: Jvm, query: Any) -> Dict[str, int]:
+        plan = jvm.ask(query, "executedPlan")
+        if jvm.class_name(plan).endswith(".AdaptiveSparkPlanExec"):
+            plan = jvm.ask(plan, "executedPlan")  # what it became at run time
+        metrics = jvm.ask(plan, "metrics")
+        found: Dict[str, int] = {}
+        for name, key in METRICS.items():
+            metric = jvm.content(jvm.call(metrics, "get", key))
+            if metric is not None:
+                found[name] = int(jvm.ask(metric, "value"))
+        return found
+
+    def _emit(self, captured: Captured) -> None:
+        """Events of a complete execution go out, its record is written, and the tap may forget it."""
+        analysis, finished = captured.analysis, captured.finished
+        environment = self._context.environment(finished.properties, finished.session)
+        built: Optional[RunEvents] = None
+        reason = analysis.skipped
+        try:
+            built = build_events(self.application, captured, environment)
+            if not reason:
+                for event in built.events:
+                    self._emitter.emit(event)
+        except Exception as error:  # noqa: BLE001  a transport of the user's may raise anything
+            reason = f"not emitted: {type(error).__name__}: {str(error)[:200]}"
+            self.counters["not_emitted"] += 1
+        self.counters["skipped" if reason else "captured"] += 1
+        run_id = built.run_id if built else self.application.run_id(finished.started, finished.execution_id)
+        self._record.note(run_id, **_facts(captured, reason, environment, built))
+        for part in (*captured.parts, finished):
+            self.tap.done(part)
+
+
+def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
+           built: Optional[RunEvents]) -> Dict[str, Any]:
+    """A query's row in the record: when, who, where, which statement, what was found, what it cost."""
+    analysis, finished = captured.analysis, captured.finished
+    return {
+        "when": datetime.fromtimestamp(finished.ended / 1000, timezone.utc).isoformat(timespec="milliseconds"),
+        "execution": finished.execution_id,
+        "user": environment.get("user", ""),
+        "notebook": environment.get("spark.databricks.notebook.path", ""),
+        "databricks_job": environment.get("spark.databricks.job.id", ""),
+        "job": built.job_name if built else "",
+        "statement": (captured.statement or finished.description or finished.function)[:STATEMENT_CHARACTERS],
+        "operation": analysis.root,
+        "capture": "skipped" if reason else "captured",
+        "reason": reason,
+        "failed": finished.failure.partition("\n")[0][:STATEMENT_CHARACTERS],
+        "inputs": [_named(one) for one in analysis.inputs],
+        "outputs": [_named(analysis.output)] if analysis.output else [],
+        "columns": len(analysis.columns),
+        "notes": list(analysis.notes),
+        "seconds": round(captured.seconds, 4),
+        "round_trips": captured.round_trips,
+    }
+
+
+def _named(dataset: Dataset) -> Tuple[str, str]:
+    return dataset.key
+
+
+def _connection_lost(error: BaseException) -> bool:
+    """Whether the JVM is gone for good."""
+    return isinstance(error, (ConnectionError, EOFError)) or type(error).__name__ == "Py4JNetworkError"

@@ -1,0 +1,191 @@
+"""OpenLineage events of a captured query, as the client's own classes.
+
+Facets are named and filled as OpenLineage's Spark agent does. The START event carries no datasets: it is made when
+the query has ended, together with the COMPLETE or FAIL event, which carries everything.
+"""
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Set, Tuple
+
+from adb_lineage._version import __version__
+from adb_lineage.capture.analysis import Analysis
+from adb_lineage.capture.datasets import Dataset, Field
+from adb_lineage.capture.executions import Captured
+from adb_lineage.capture.transformations import Source, Transformation
+from adb_lineage.openlineage_client import event_v2, facet_v2, generate_static_uuid
+
+PRODUCER = f"https://pypi.org/project/adb-lineage/{__version__}"
+MAX_MESSAGE = 2000
+MAX_SQL = 20_000
+
+
+@dataclass(frozen=True)
+class Application:
+    """The Spark application around the queries: what every event repeats."""
+
+    id: str
+    name: str
+    started: int
+    spark_version: str
+    namespace: str
+    host: str = ""
+    logical_plan: bool = False
+
+    @property
+    def job_name(self) -> str:
+        """The application's part of job names; a Databricks shell is named by its workspace's host."""
+        if self.host and self.name == "Databricks Shell":
+            return self.host
+        return normalize(self.name)
+
+    def run_id(self, milliseconds: int, *parts: object) -> str:
+        """A UUIDv7 that is the same each time for the same instant and parts: a replay repeats it."""
+        instant = datetime.fromtimestamp(milliseconds / 1000, timezone.utc)
+        return str(generate_static_uuid(instant, json.dumps([self.id, *map(str, parts)]).encode()))
+
+
+@dataclass(frozen=True)
+class RunEvents:
+    """The events of one query and the identity they share."""
+
+    run_id: str
+    job_name: str
+    events: Tuple[Any, ...] = field(default_factory=tuple)
+
+
+def build_events(application: Application, captured: Captured, environment: Mapping[str, Any]) -> RunEvents:
+    """START and COMPLETE (or FAIL) of a captured query."""
+    finished, analysis = captured.finished, captured.analysis
+    run_id = application.run_id(finished.started, finished.execution_id)
+    job_name = _job_name(application, analysis)
+    job_facets: Dict[str, Any] = {
+        "jobType": facet_v2.job_type_job.JobTypeJobFacet("BATCH", "SPARK", "SQL_JOB", producer=PRODUCER)}
+    if captured.statement:
+        job_facets["sql"] = facet_v2.sql_job.SQLJobFacet(captured.statement[:MAX_SQL], producer=PRODUCER)
+
+    job = event_v2.Job(application.namespace, job_name, job_facets)
+
+    def run(more: Mapping[str, Any]) -> Any:
+        return event_v2.Run(run_id, {**_run_facets(application, environment), **more})
+
+    outcome: Dict[str, Any] = {}
+    if finished.failure:
+        outcome["errorMessage"] = facet_v2.error_message_run.ErrorMessageRunFacet(
+            finished.failure[:MAX_MESSAGE], "JAVA", finished.failure_stack or None, producer=PRODUCER)
+    if application.logical_plan and analysis.plan_json:
+        outcome["spark.logicalPlan"] = _custom_facet("spark.logicalPlan", {"plan": json.loads(analysis.plan_json)})
+    start = event_v2.RunEvent(eventTime=_iso(finished.started), eventType=event_v2.RunState.START, run=run({}), job=job,
+                              producer=PRODUCER)
+    end = event_v2.RunEvent(
+        eventTime=_iso(finished.ended), producer=PRODUCER, run=run(outcome), job=job,
+        eventType=event_v2.RunState.FAIL if finished.failure else event_v2.RunState.COMPLETE,
+        inputs=[event_v2.InputDataset(one.namespace, one.name, facets=_facets(one)) for one in analysis.inputs],
+        outputs=_outputs(captured))
+    return RunEvents(run_id, job_name, (start, end))
+
+
+def normalize(name: str) -> str:
+    """OpenLineage's NameNormalizer: `execute_CreateTable` becomes `execute_create_table`."""
+    text = re.sub(r"^\W+|\W+$", "", unicodedata.normalize("NFKD", name))
+    text = "".join(one for one in text if not unicodedata.combining(one))
+    text = re.sub(r"([a-z])([A-Z])", r"\1 \2", text)
+    text = re.sub(r"(?<!^)([A-Z])([a-z])", r" \1\2", text)
+    text = re.sub(r"(\d)([A-Z])", r"\1 \2", text)
+    return re.sub(r"[^a-zA-Z0-9]+", "_", text.lower()).strip("_")
+
+
+def _job_name(application: Application, analysis: Analysis) -> str:
+    node = normalize(analysis.root)
+    parts = [application.job_name, f"execute_{node}" if analysis.is_command else node]
+    if analysis.output is not None:
+        links = analysis.output.symlinks
+        name = links[0].name if links else "/".join(analysis.output.name.rstrip("/").split("/")[-2:])
+        parts.append(re.sub(r"[./]+", "_", name).strip("_"))
+    return ".".join(part for part in parts if part) or "unknown"
+
+
+def _run_facets(application: Application, environment: Mapping[str, Any]) -> Dict[str, Any]:
+    run = facet_v2.parent_run.Run(application.run_id(application.started, "application"))
+    job = facet_v2.parent_run.Job(application.namespace, application.job_name)
+    return {
+        "parent": facet_v2.parent_run.ParentRunFacet(run, job, producer=PRODUCER),
+        "processing_engine": facet_v2.processing_engine_run.ProcessingEngineRunFacet(
+            application.spark_version, "spark", __version__, producer=PRODUCER),
+        "environment-properties": _custom_facet(
+            "environment-properties", {"environment-properties": dict(environment)}),
+    }
+
+
+def _custom_facet(name: str, content: Mapping[str, Any]) -> Dict[str, Any]:
+    """A facet whose members have no Python names, hence a dict: the client writes it as it is."""
+    return {"_producer": PRODUCER, "_schemaURL": f"{PRODUCER}#/$defs/{name}", **content}
+
+
+def _outputs(captured: Captured) -> List[Any]:
+    analysis = captured.analysis
+    output = analysis.output
+    if output is None:
+        return []
+    facets = _facets(output)
+    if analysis.lifecycle:
+        change = facet_v2.lifecycle_state_change_dataset
+        facets["lifecycleStateChange"] = change.LifecycleStateChangeDatasetFacet(
+            change.LifecycleStateChange(analysis.lifecycle), producer=PRODUCER)
+    columns = _column_lineage(analysis)
+    if columns is not None:
+        facets["columnLineage"] = columns
+    statistics: Dict[str, Any] = {}
+    if captured.statistics:
+        statistics["outputStatistics"] = facet_v2.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+            captured.statistics.get("rows"), captured.statistics.get("bytes"), captured.statistics.get("files"),
+            producer=PRODUCER)
+    return [event_v2.OutputDataset(output.namespace, output.name, statistics, facets=facets)]
+
+
+def _facets(dataset: Dataset) -> Dict[str, Any]:
+    source = facet_v2.datasource_dataset.DatasourceDatasetFacet(dataset.namespace, dataset.namespace, producer=PRODUCER)
+    facets: Dict[str, Any] = {"dataSource": source}
+    if dataset.schema:
+        facets["schema"] = facet_v2.schema_dataset.SchemaDatasetFacet(_fields(dataset.schema), producer=PRODUCER)
+    if dataset.symlinks:
+        symlinks = facet_v2.symlinks_dataset
+        facets["symlinks"] = symlinks.SymlinksDatasetFacet(
+            [symlinks.Identifier(one.namespace, one.name, one.type) for one in dataset.symlinks], producer=PRODUCER)
+    return facets
+
+
+def _fields(schema: Iterable[Field]) -> List[Any]:
+    return [facet_v2.schema_dataset.SchemaDatasetFacetFields(
+        one.name, one.type or None, one.description or None, fields=_fields(one.fields)) for one in schema]
+
+
+def _column_lineage(analysis: Analysis) -> Optional[Any]:
+    module = facet_v2.column_lineage_dataset
+    fields = {name: module.Fields(_input_fields(analysis, lineage.items()))
+              for name, lineage in analysis.columns.items()}
+    if not fields:
+        return None
+    return module.ColumnLineageDatasetFacet(fields, _input_fields(analysis, analysis.indirect.items()),
+                                            producer=PRODUCER)
+
+
+def _input_fields(analysis: Analysis, sources: Iterable[Tuple[Source, FrozenSet[Transformation]]]) -> List[Any]:
+    """Sources by dataset and column: a dataset read twice in a plan is one dataset here."""
+    module = facet_v2.column_lineage_dataset
+    ways: Dict[Tuple[str, str, str], Set[Transformation]] = {}
+    for source, found in sources:
+        for dataset in analysis.leaves.get(source.leaf, ()):
+            ways.setdefault((*dataset.key, source.column), set()).update(found)
+    return [module.InputField(namespace, name, column, [
+        module.Transformation(one.type, one.subtype, "", one.masking) for one in sorted(found)])
+        for (namespace, name, column), found in ways.items()]
+
+
+def _iso(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, timezone.utc).isoformat(timespec="milliseconds").replace(
+        "+00:00", "Z")

@@ -1,0 +1,77 @@
+"""Executions inside executions: the write inside a CTAS is part of it, the write inside `foreachBatch` is not."""
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Dict, List
+
+from adb_lineage.capture.analysis import Analysis
+from adb_lineage.capture.tap import Finished
+
+MAX_ROOTS = 1000
+MAX_NESTED = 200
+
+
+@dataclass
+class Captured:
+    """An analysed execution, with what its nested executions contributed and the work that capturing it took."""
+
+    finished: Finished
+    analysis: Analysis
+    statement: str = ""
+    statistics: Dict[str, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    round_trips: int = 0
+    parts: List[Finished] = field(default_factory=list)
+
+
+class Executions:
+    """Holds nested executions until their root ends, which is always later."""
+
+    def __init__(self) -> None:
+        self._waiting: OrderedDict[int, List[Captured]] = OrderedDict()
+
+    def add(self, captured: Captured) -> List[Captured]:
+        """What is now complete: nothing for a nested one, the root (or all its parts) when the root comes."""
+        finished = captured.finished
+        if finished.root_id != finished.execution_id:
+            return self._hold(captured)
+        nested = self._waiting.pop(finished.execution_id, [])
+        if captured.analysis.output is None:
+            return [*nested, captured]  # the root moved nothing itself: its parts stand for themselves
+        return [_fold(captured, nested)]
+
+    @property
+    def held(self) -> int:
+        """How many executions wait for their root."""
+        return sum(map(len, self._waiting.values()))
+
+    def rest(self) -> List[Captured]:
+        """What still waits for a root that will not come."""
+        left = [one for group in self._waiting.values() for one in group]
+        self._waiting.clear()
+        return left
+
+    def _hold(self, captured: Captured) -> List[Captured]:
+        group = self._waiting.setdefault(captured.finished.root_id, [])
+        group.append(captured)
+        released: List[Captured] = []
+        if len(group) > MAX_NESTED:
+            released.append(group.pop(0))
+        if len(self._waiting) > MAX_ROOTS:
+            released.extend(self._waiting.popitem(last=False)[1])
+        return released
+
+
+def _fold(root: Captured, nested: List[Captured]) -> Captured:
+    analysis = root.analysis
+    for part in nested:
+        analysis = analysis.relocated(part.analysis)
+        if part.analysis.output is not None and part.statistics and not root.statistics:
+            root.statistics = part.statistics
+        root.parts.append(part.finished)
+        root.parts.extend(part.parts)
+    root.analysis = analysis
+    return root
+
+

@@ -1,0 +1,88 @@
+"""Catalog tables: leaf relations of a table, CTAS and INSERT."""
+from __future__ import annotations
+
+from typing import Tuple
+
+from adb_lineage.capture.datasets import Dataset
+from adb_lineage.capture.plan import simple_name
+from adb_lineage.capture.readers.base import (
+    RELATIONS,
+    Reading,
+    Write,
+    command,
+    lifecycle_of_mode,
+    location_of,
+    relation,
+    schema_of,
+    table_name,
+    unknown_relation,
+)
+from adb_lineage.capture.readers.files import file_datasets
+
+
+@relation("LogicalRelation")
+def logical_relation(reading: Reading) -> Tuple[Dataset, ...]:
+    """Any V1 relation: a table at its location, files, or what the relation's own class says."""
+    jvm = reading.jvm
+    name = None
+    if "catalogTable" in reading.node.fields or not reading.node.fields:
+        table = jvm.ask(reading.java, "catalogTable?")
+        if table is not None:
+            name = table_name(reading, "catalogTable", table)
+            location = location_of(reading, table)
+            if name is not None and location:
+                return (reading.surroundings.table(name, location).with_schema(schema_of(reading.node)),)
+    inner = jvm.ask(reading.java, "relation")
+    class_name = jvm.class_name(inner)
+    kind = simple_name(class_name)
+    if kind == "HadoopFsRelation":
+        return file_datasets(reading, inner)
+    reader = RELATIONS.get(kind)
+    if reader is not None:
+        return reader(reading.at(reading.node, inner))
+    return (unknown_relation(class_name, name).with_schema(schema_of(reading.node)),)
+
+
+@relation("HiveTableRelation")
+def hive_table(reading: Reading) -> Tuple[Dataset, ...]:
+    """A Hive SerDe table."""
+    table = reading.jvm.ask(reading.java, "tableMeta")
+    name = table_name(reading, "tableMeta", table)
+    if name is None:
+        return ()
+    return (reading.surroundings.table(name, location_of(reading, table)).with_schema(schema_of(reading.node)),)
+
+
+@command("CreateDataSourceTableAsSelectCommand")
+def create_table_as_select(reading: Reading) -> Write:
+    """`CREATE TABLE … AS SELECT` and `saveAsTable`; the nested write knows the location of a new managed table."""
+    mode = reading.jvm.text(reading.jvm.ask(reading.java, "mode"))
+    return _new_table(reading, "table", lifecycle_of_mode(mode, True))
+
+
+@command("CreateHiveTableAsSelectCommand", "OptimizedCreateHiveTableAsSelectCommand")
+def create_hive_table_as_select(reading: Reading) -> Write:
+    """CTAS into a Hive SerDe table."""
+    return _new_table(reading, "tableDesc", "CREATE")
+
+
+@command("InsertIntoHiveTable")
+def insert_into_hive_table(reading: Reading) -> Write:
+    """INSERT into a Hive SerDe table."""
+    table = reading.jvm.ask(reading.java, "table")
+    name = table_name(reading, "table", table)
+    overwrite = bool(reading.jvm.ask(reading.java, "overwrite"))
+    dataset = reading.surroundings.table(name, location_of(reading, table)) if name else None
+    return Write(dataset, "OVERWRITE" if overwrite else "")
+
+
+def _new_table(reading: Reading, member: str, lifecycle: str) -> Write:
+    table = reading.jvm.ask(reading.java, member)
+    name = table_name(reading, member, table)
+    if name is None:
+        return Write(None, lifecycle)
+    location = location_of(reading, table)
+    if location:
+        return Write(reading.surroundings.table(name, location), lifecycle)
+    guess = reading.surroundings.default_location(name)
+    return Write(reading.surroundings.table(name, guess), lifecycle, provisional=True)

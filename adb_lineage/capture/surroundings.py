@@ -1,0 +1,57 @@
+"""What a session says about where its tables live; asked once a session, never from Spark's catalog."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Optional
+
+from adb_lineage.capture.datasets import UNITY_NAMESPACE, Dataset, Symlink, TableName, from_path
+from adb_lineage.capture.jvm import Jvm
+
+LEGACY_CATALOGS = ("", "spark_catalog", "hive_metastore")
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The warehouse folder, the Hive metastore (host:port, "" for none), whether Unity Catalog is on."""
+
+    warehouse: str = ""
+    metastore: str = ""
+    unity: bool = False
+
+    @classmethod
+    def of(cls, jvm: Jvm, session: Any) -> Surroundings:
+        """Ask a JVM SparkSession's configuration."""
+        conf = jvm.ask(session, "sessionState", "conf")
+
+        def read(key: str, default: str = "") -> str:
+            return str(jvm.call(conf, "getConfString", key, default))
+
+        metastore = ""
+        if read("spark.sql.catalogImplementation", "in-memory") == "hive":
+            uris = read("spark.hadoop.hive.metastore.uris") or read("hive.metastore.uris")
+            metastore = uris.split(",")[0].strip().partition("://")[2]
+        return cls(read("spark.sql.warehouse.dir").rstrip("/"), metastore,
+                   read("spark.databricks.unityCatalog.enabled", "false") == "true")
+
+    def symlink(self, name: TableName) -> Symlink:
+        """The table's own name beside its location (OpenLineage section `symlinks`)."""
+        if self.unity and name.catalog not in LEGACY_CATALOGS:
+            return Symlink(UNITY_NAMESPACE, name.three_parts)
+        if self.metastore:
+            return Symlink(f"hive://{self.metastore}", name.two_parts)
+        return Symlink(self.warehouse or "spark_catalog", name.two_parts)
+
+    def table(self, name: TableName, location: Optional[str], *, escaped: bool = True) -> Dataset:
+        """A table at its location; without one it is named by itself."""
+        link = self.symlink(name)
+        catalog = {"name": name.catalog} if name.catalog else {}
+        if not location:
+            return Dataset(link.namespace, link.name, symlinks=(link,), catalog=catalog)
+        place = from_path(location, escaped=escaped)
+        return Dataset(place.namespace, place.name, symlinks=(link,), catalog=catalog)
+
+    def default_location(self, name: TableName) -> Optional[str]:
+        """Where Spark puts a new managed table of the default database; other databases may lie anywhere."""
+        if self.warehouse and name.catalog in LEGACY_CATALOGS and name.database in ("", "default"):
+            return f"{self.warehouse}/{name.table}"
+        return None

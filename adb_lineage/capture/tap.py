@@ -1,0 +1,278 @@
+"""Where finished queries come from: the relay in the driver JVM, or a Python listener where that can't be had.
+
+A third kind of tap (client-side capture under Spark Connect) only has to have the same members.
+"""
+from __future__ import annotations
+
+import os
+import pkgutil
+import queue
+import threading
+import uuid
+from dataclasses import dataclass, field
+from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+from urllib.parse import parse_qsl
+
+RELAY_CLASS = "adb.lineage.Relay"
+REGISTRY_KEY = "adb_lineage.relay"
+LEASE_MILLIS = 10_000
+SLEEP_MILLIS = 300_000
+
+
+class TapUnavailable(Exception):
+    """This kind of tap can't be used here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A finished execution. `query` is the JVM's QueryExecution, times are milliseconds since the epoch."""
+
+    key: Any
+    query: Any
+    execution_id: int
+    root_id: int
+    started: int
+    ended: int
+    session: str = ""
+    function: str = ""
+    description: str = ""
+    failure: str = ""
+    failure_stack: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+class Tap(Protocol):
+    """A source of finished queries."""
+
+    kind: str
+
+    def poll(self, seconds: float) -> Optional[Finished]:
+        """The next finished query, or None after that time."""
+
+    def done(self, finished: Finished) -> None:
+        """The query's events are stored; nothing need keep it."""
+
+    def exhausted(self) -> bool:
+        """True once Spark has ended and nothing is left to poll."""
+
+    def counters(self) -> Dict[str, int]:
+        """What the tap saw and lost: `seen`, `dropped` (queue full), `unheard` (nobody polled)."""
+
+    def drain(self, milliseconds: int) -> None:
+        """Wait, within the limit, until Spark has handed over what had finished before."""
+
+    def close(self) -> None:
+        """Leave Spark as it was."""
+
+
+class RelayTap:
+    """Polls the relay that is compiled in the driver JVM; one relay serves all Python processes of a driver."""
+
+    kind = "relay"
+
+    def __init__(self, context: Any, *, capacity: int, allowed: Sequence[str], session: Optional[str] = None) -> None:
+        self._jvm = context._jvm
+        self._gateway = context._gateway
+        self._bus = context._jsc.sc().listenerBus()
+        self._session = session
+        self._reader = f"{os.getpid()}:{uuid.uuid4().hex[:8]}"
+        try:
+            self._relay = self._find(context, capacity, allowed)
+        except Exception as error:
+            raise TapUnavailable(f"the relay can't be compiled or registered: {_first_line(error)}") from error
+
+    def _find(self, context: Any, capacity: int, allowed: Sequence[str]) -> Any:
+        """The relay of this application: another process of the same driver may have registered it already."""
+        properties = self._jvm.java.lang.System.getProperties()
+        key = f"{REGISTRY_KEY}.{context.applicationId}"
+        relay = properties.get(key)
+        if relay is None:
+            relay = self._compile(capacity, allowed)
+            first = properties.putIfAbsent(key, relay)
+            if first is not None:
+                return first
+            _add_to_queue(self._bus, relay)
+        self._key = key
+        return relay
+
+    def _compile(self, capacity: int, allowed: Sequence[str]) -> Any:
+        lang = self._jvm.java.lang
+        source = pkgutil.get_data("adb_lineage.capture", "relay.java")
+        compiler = self._jvm.org.codehaus.janino.SimpleCompiler()
+        compiler.setParentClassLoader(lang.Thread.currentThread().getContextClassLoader())
+        compiler.cook((source or b"").decode())
+        prefixes = self._gateway.new_array(lang.String, len(allowed))
+        for position, prefix in enumerate(allowed):
+            prefixes[position] = prefix
+        arguments = self._gateway.new_array(lang.Object, 4)
+        arguments[0] = capacity
+        arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
+        arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
+        arguments[3] = prefixes
+        return compiler.getClassLoader().loadClass(RELAY_CLASS).getConstructors()[0].newInstance(arguments)
+
+    def poll(self, seconds: float) -> Optional[Finished]:
+        """See Tap."""
+        item = self._relay.take(self._reader, self._session, int(seconds * 1000))
+        return None if item is None else _finished(item.id(), item.query(), item.header())
+
+    def done(self, finished: Finished) -> None:
+        """See Tap."""
+        self._relay.done(self._reader, finished.key)
+
+    def exhausted(self) -> bool:
+        """See Tap."""
+        return bool(self._relay.exhausted())
+
+    def counters(self) -> Dict[str, int]:
+        """See Tap."""
+        return {key: int(value) for key, value in parse_qsl(self._relay.counters())}
+
+    def drain(self, milliseconds: int) -> None:
+        """See Tap; the bus waits for strangers' queues too, hence the limit."""
+        try:
+            self._bus.waitUntilEmpty(milliseconds)
+        except Exception:  # noqa: BLE001  a time-out, or a bus that has stopped: both are normal here
+            return
+
+    def close(self) -> None:
+        """Leave; the last reader takes the relay off the bus."""
+        self._relay.leave(self._reader)
+        if self.counters().get("readers", 0) == 0:
+            self._bus.removeListener(self._relay)
+            self._jvm.java.lang.System.getProperties().remove(self._key)
+
+
+class ListenerTap:
+    """A Python `QueryExecutionListener` on one session, called back over Py4J: sees that session alone."""
+
+    kind = "listener"
+
+    def __init__(self, context: Any, session: Any, *, capacity: int) -> None:
+        from pyspark.java_gateway import ensure_callback_server_started
+
+        self._queue: queue.Queue[Finished] = queue.Queue(capacity)
+        self._counters = {"seen": 0, "dropped": 0, "unheard": 0}
+        self._context = context
+        try:
+            ensure_callback_server_started(context._gateway)
+            self._manager = session._jsparkSession.listenerManager()
+            holder = context._jvm.java.util.ArrayList()
+            holder.add(_Listener(self))
+            self._listener = holder.get(0)  # only this reference of the JVM's can be unregistered
+            self._manager.register(self._listener)
+        except Exception as error:
+            raise TapUnavailable(f"no listener can be registered: {_first_line(error)}") from error
+
+    def offer(self, function: str, query: Any, failure: Any, nanoseconds: int) -> None:
+        """Called on a thread of Spark's listener bus: note the query and return."""
+        self._counters["seen"] += 1
+        number = self._counters["seen"]
+        now = int(self._context._jvm.java.lang.System.currentTimeMillis()) if failure is None else 0
+        text = "" if failure is None else str(failure.getMessage())
+        try:
+            self._queue.put_nowait(Finished(number, query, number, number, now - nanoseconds // 1_000_000, now,
+                                            function=function, failure=text))
+        except queue.Full:
+            self._counters["dropped"] += 1
+
+    def poll(self, seconds: float) -> Optional[Finished]:
+        """See Tap."""
+        try:
+            return self._queue.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    def done(self, finished: Finished) -> None:
+        """See Tap."""
+
+    def exhausted(self) -> bool:
+        """See Tap."""
+        return self._queue.empty() and bool(self._context._jsc is None or self._context._jsc.sc().isStopped())
+
+    def counters(self) -> Dict[str, int]:
+        """See Tap."""
+        return dict(self._counters)
+
+    def drain(self, milliseconds: int) -> None:
+        """See Tap."""
+        try:
+            self._context._jsc.sc().listenerBus().waitUntilEmpty(milliseconds)
+        except Exception:  # noqa: BLE001  see RelayTap.drain
+            return
+
+    def close(self) -> None:
+        """Take the listener off the session."""
+        self._manager.unregister(self._listener)
+
+
+class _Listener:
+    """What the JVM calls; unknown members answer nothing, as forks have more of them."""
+
+    def __init__(self, tap: ListenerTap) -> None:
+        self._tap = tap
+
+    def onSuccess(self, function: str, query: Any, nanoseconds: int) -> None:  # noqa: N802  Spark's name
+        self._tap.offer(function, query, None, nanoseconds)
+
+    def onFailure(self, function: str, query: Any, failure: Any) -> None:  # noqa: N802  Spark's name
+        self._tap.offer(function, query, failure, 0)
+
+    def toString(self) -> str:  # noqa: N802  Java's name
+        return f"adb_lineage:{os.getpid()}:{threading.get_ident()}"
+
+    def hashCode(self) -> int:  # noqa: N802  Java's name
+        return id(self) & 0x7FFFFFFF
+
+    def equals(self, other: Any) -> bool:
+        return other is self
+
+    class Java:
+        """Py4J: the interfaces this object stands for."""
+
+        implements = ["org.apache.spark.sql.util.QueryExecutionListener"]
+
+
+def open_tap(context: Any, session: Any, *, capacity: int, allowed: Sequence[str], session_only: bool) -> Tap:
+    """The best tap that works here. Raises TapUnavailable with the reason of each that does not."""
+    reasons: List[str] = []
+    own = None
+    if session_only:
+        own = str(session._jsparkSession.sessionUUID())
+    try:
+        return RelayTap(context, capacity=capacity, allowed=allowed, session=own)
+    except TapUnavailable as error:
+        reasons.append(str(error))
+    try:
+        return ListenerTap(context, session, capacity=capacity)
+    except TapUnavailable as error:
+        reasons.append(str(error))
+    raise TapUnavailable("; ".join(reasons))
+
+
+def _add_to_queue(bus: Any, relay: Any) -> None:
+    """A queue of its own, so that a slow reader delays nobody; Databricks' bus wants a filter as third argument."""
+    try:
+        bus.addToQueue(relay, "adb_lineage")
+    except Exception as error:  # noqa: BLE001  Py4J has no type of its own for "no such method"
+        if "does not exist" not in str(error):
+            raise
+        bus.addToQueue(relay, "adb_lineage", getattr(bus, "addToQueue$default$3")())
+
+
+def _finished(key: Any, query: Any, header: str) -> Finished:
+    values = dict(parse_qsl(header, keep_blank_values=True))
+    properties = {name[2:]: value for name, value in values.items() if name.startswith("p:")}
+    execution = int(values["executionId"])
+    root = values.get("rootExecutionId") or properties.get("spark.sql.execution.root.id")
+    ended = int(values["endTime"])
+    return Finished(
+        key, query, execution, int(root) if root else execution, int(values.get("startTime", ended)), ended,
+        session=values.get("session", ""), function=values.get("executionName", ""),
+        description=values.get("description", ""), failure=values.get("failureMessage", ""),
+        failure_stack=values.get("failureStack", ""), properties=properties)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:200] if lines else ''}"

@@ -1,0 +1,273 @@
+"""`enable`, `disable`, `status`: lineage of this Python process's Spark."""
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Union
+
+from adb_lineage._version import __version__
+from adb_lineage.errors import AdbLineageError
+from adb_lineage.settings import Settings
+
+if TYPE_CHECKING:
+    from adb_lineage.capture.capture import Capture
+
+# Two copies of the package (cluster library, notebook) share the interpreter, hence not a module's global.
+SLOT = "_adb_lineage_active"
+WATCH_SECONDS = 0.05
+REGISTRATION_SECONDS = 30.0
+
+
+class Status(Dict[str, Any]):
+    """What `status()` answers: a dictionary that a notebook shows as a table."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"{key}: {value}" for key, value in self.items())
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(f"<tr><th style='text-align:left'>{escape(str(key))}</th><td>{escape(str(value))}</td></tr>"
+                       for key, value in self.items())
+        return f"<table>{rows}</table>"
+
+
+class Lineage:
+    """Captures the Spark applications of this process, one after the other, until it is closed."""
+
+    def __init__(self, settings: Union[Settings, Mapping[str, Any], None], transport: Any) -> None:
+        self._given = settings
+        self._transport = transport
+        self.settings = settings if isinstance(settings, Settings) else _load(settings)
+        self._client: Any = None
+        self._record: Any = None
+        self._capture: Optional[Capture] = None
+        self._state = "waiting for a Spark session"
+        self._problem = ""
+        self._lock = threading.Lock()
+        self._attached = threading.Event()
+        self._closed = threading.Event()
+        self._process = os.getpid()
+        self._thread = threading.Thread(target=self._watch, name="adb_lineage-watch", daemon=True)
+
+    def start(self, wait: bool) -> None:
+        """Begin to watch for Spark; `wait` returns only when the running session is tapped, or can't be."""
+        self._thread.start()
+        if wait:
+            self._attached.wait(REGISTRATION_SECONDS)
+
+    def flush(self, timeout: float = 30.0) -> bool:
+        """Wait until all queries that have finished are captured and delivered; False when the time did not suffice."""
+        deadline = time.monotonic() + timeout
+        capture = self._capture
+        done = capture.flush(timeout) if capture is not None else True
+        wait = getattr(getattr(self._client, "transport", None), "wait_for_completion", None)
+        if done and wait is not None:
+            done = bool(wait(max(deadline - time.monotonic(), 0.0)))
+        return done
+
+    def close(self, timeout: Optional[float] = None) -> bool:
+        """Stop, within `timeout` seconds (the setting `exit_seconds`); True when all was delivered."""
+        if self._process != os.getpid() or self._closed.is_set():
+            return False
+        deadline = time.monotonic() + (self.settings.exit_seconds if timeout is None else timeout)
+        self._closed.set()
+        with self._lock:
+            capture, client = self._capture, self._client
+        if capture is not None:
+            capture.stop(max(deadline - time.monotonic(), 0.1))
+        close = getattr(getattr(client, "transport", None), "close", None)
+        done = True if close is None else bool(close(max(deadline - time.monotonic(), 0.1)))
+        self._state = "off"
+        return done
+
+    def status(self) -> Status:
+        """State, tap, counters, delivery, and the newest queries."""
+        capture = self._capture
+        status = Status(version=__version__, state=self._state)
+        if self._problem:
+            status["problem"] = self._problem
+        status["settings"] = {row.name: row.shown for row in self.settings.rows() if row.source != "default"}
+        if self._client is not None:
+            status["transport"] = str(self._client.transport.kind or type(self._client.transport).__name__)
+        if capture is not None:
+            status["tap"] = capture.tap.kind
+            status["queries"] = {**_safe_counters(capture), **capture.counters}
+            status["round_trips"] = capture.round_trips
+            if capture.last_error:
+                status["last_error"] = capture.last_error
+        delivery = getattr(getattr(self._client, "transport", None), "delivery", None)
+        if delivery is not None:
+            status["delivery"] = delivery.status()
+        if self._record is not None:
+            status["coverage"] = self._record.coverage()
+            status["newest"] = self._record.rows(5)
+        return status
+
+    def _repr_html_(self) -> str:
+        return self.status()._repr_html_()
+
+    def _watch(self) -> None:
+        while not self._closed.is_set():
+            context = _active_context()
+            if context is None:
+                self._closed.wait(WATCH_SECONDS)
+                continue
+            try:
+                self._attach(context)
+            except AdbLineageError as error:
+                self._problem = str(error)
+                self._state = "off: see problem"
+            except Exception as error:  # noqa: BLE001  never the user's concern
+                self._problem = f"{type(error).__name__}: {str(error)[:300]}"
+                self._state = "off: see problem"
+            self._attached.set()
+            while not self._closed.is_set() and _active_context() is context:
+                self._closed.wait(WATCH_SECONDS * 4)
+            self._detach()
+
+    def _attach(self, context: Any) -> None:
+        """Tap a SparkContext: the tap first, as queries may already run, then all that takes longer."""
+        from adb_lineage.capture.context import LOCAL_PROPERTIES
+        from adb_lineage.capture.tap import TapUnavailable, open_tap
+
+        session = _session(context) if self.settings.session_only else None
+        try:
+            tap = open_tap(context, session, capacity=self.settings.queue_capacity, allowed=LOCAL_PROPERTIES,
+                           session_only=self.settings.session_only)
+        except TapUnavailable as error:
+            raise AdbLineageError(f"Spark can't be listened to here: {error}") from None
+        self._attached.set()
+        try:
+            configuration = dict(context.getConf().getAll())
+            if not isinstance(self._given, Settings):
+                self.settings = _load(self._given, configuration)
+            capture = self._build(context, tap, configuration)
+        except BaseException:
+            tap.close()
+            raise
+        with self._lock:
+            if self._closed.is_set():
+                tap.close()
+                return
+            self._capture = capture
+            self._state = "capturing"
+            capture.start()
+
+    def _build(self, context: Any, tap: Any, configuration: Mapping[str, str]) -> Capture:
+        from adb_lineage.capture.analysis import Limits
+        from adb_lineage.capture.capture import Capture, CaptureOptions
+        from adb_lineage.capture.context import RunContext
+        from adb_lineage.capture.events import Application
+
+        settings = self.settings
+        if self._client is None:
+            self._client = _client(settings, self._transport)
+            self._record = getattr(self._client.transport, "record", None) or _record(settings)
+        run_context = RunContext(configuration, workspace=settings.workspace, notebook=settings.notebook)
+        application = Application(
+            str(context.applicationId), str(context.appName), int(context.startTime or 0), str(context.version),
+            settings.namespace or run_context.workspace or "default", run_context.workspace, settings.logical_plan)
+        limits = Limits(settings.capture_seconds, settings.plan_bytes, column_edges=settings.column_edges)
+        return Capture(tap, application, run_context, self._client, self._record,
+                       CaptureOptions(limits, settings.logical_plan))
+
+    def _detach(self) -> None:
+        """The SparkContext has ended: emit what its relay still holds, then wait for the next one."""
+        capture = self._capture
+        if capture is not None and not self._closed.is_set():
+            capture.stop(self.settings.exit_seconds)
+            self._capture = None
+            self._state = "waiting for a Spark session"
+
+
+def enable(spark: Any = None, *, settings: Union[Settings, Mapping[str, Any], None] = None,
+           transport: Any = None) -> Lineage:
+    """Capture the lineage of Spark in this process and deliver it; a second call gives the same object.
+
+    spark      a SparkSession; without one the running session is used, or the first that comes
+    settings   a `Settings`, or a mapping of names to values that go above all other sources
+    transport  any OpenLineage transport; without it the OpenLineage client's own configuration decides, and without
+               that, Purview
+
+    Raises SettingsError for an unknown key or a bad value. Nothing else that goes wrong is raised: `status` tells.
+    """
+    active: Optional[Lineage] = getattr(sys, SLOT, None)
+    if active is not None:
+        return active
+    lineage = Lineage(settings, transport)
+    setattr(sys, SLOT, lineage)
+    atexit.register(_at_exit, lineage)
+    lineage.start(wait=spark is not None or _active_context() is not None)
+    return lineage
+
+
+def disable(timeout: Optional[float] = None) -> bool:
+    """Stop capturing, deliver what is there within `timeout` seconds; True when all was delivered."""
+    active: Optional[Lineage] = getattr(sys, SLOT, None)
+    if active is None:
+        return True
+    delattr(sys, SLOT)
+    atexit.unregister(_at_exit)
+    return active.close(timeout)
+
+
+def status() -> Status:
+    """What is captured and what became of it; works when nothing is enabled, too."""
+    active: Optional[Lineage] = getattr(sys, SLOT, None)
+    return active.status() if active is not None else Status(version=__version__, state="off")
+
+
+def _at_exit(lineage: Lineage) -> None:
+    try:
+        lineage.close()
+    except Exception:  # noqa: BLE001  the program ends; what is left lies in the outbox
+        return
+
+
+def _load(keywords: Optional[Mapping[str, Any]], configuration: Optional[Mapping[str, str]] = None) -> Settings:
+    from adb_lineage.transport import file_config
+
+    return Settings.load(keywords, spark_conf=configuration, file_config=file_config())
+
+
+def _client(settings: Settings, transport: Any) -> Any:
+    """The OpenLineage client: with the given transport, with the one its own configuration names, or with ours."""
+    from adb_lineage.openlineage_client import OpenLineageClient
+    from adb_lineage.transport import KINDS, PurviewConfig, PurviewTransport, configured_kind
+
+    if transport is not None:
+        return OpenLineageClient(transport=transport)
+    kind = configured_kind()
+    if kind and kind not in KINDS:
+        return OpenLineageClient()
+    return OpenLineageClient(transport=PurviewTransport(PurviewConfig(settings)))
+
+
+def _record(settings: Settings) -> Any:
+    from adb_lineage.composition import record_from_settings
+
+    return record_from_settings(settings)
+
+
+def _active_context() -> Any:
+    """The running SparkContext of this process, or None; never imports pyspark."""
+    module = sys.modules.get("pyspark.core.context") or sys.modules.get("pyspark.context")
+    context = getattr(getattr(module, "SparkContext", None), "_active_spark_context", None)
+    return context if context is not None and getattr(context, "_jsc", None) is not None else None
+
+
+def _session(context: Any) -> Any:
+    from pyspark.sql import SparkSession
+
+    return SparkSession.getActiveSession() or SparkSession(context)
+
+
+def _safe_counters(capture: Capture) -> Dict[str, int]:
+    try:
+        return capture.tap.counters()
+    except Exception:  # noqa: BLE001  the JVM is gone
+        return {}

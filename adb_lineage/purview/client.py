@@ -1,0 +1,292 @@
+"""pyapacheatlas' client on a connection of our own.
+
+pyapacheatlas opens a connection per call, has no time-outs and no retries, and raises `AtlasException`, which `except
+Exception` does not catch. All of it sits in four methods of its clients, `_get_http` and its sisters; `PooledHttp` is a
+mixin that replaces them. Above them its vocabulary stays: `get_entity`, `delete_entity`, `get_all_typedefs` and so on.
+
+    what goes wrong          what is raised
+    nobody answers, 429, 5xx  `RetryLater` (`answers.Unavailable`) after the retries of `retry.Governor`
+    401, 403, TLS, wrong path `FixNeeded` (`answers.NotAllowed`)
+    another 4xx               `GiveUp` (`answers.Refused`)
+"""
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import uuid
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from urllib.parse import quote, urlsplit
+
+import requests
+from pyapacheatlas.core import AtlasClient
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+from adb_lineage._version import __version__
+from adb_lineage.purview.answers import Answer, AnswerError, error, parse, redact
+from adb_lineage.purview.auth import TokenSource
+from adb_lineage.purview.clock import Clock
+from adb_lineage.purview.options import PurviewOptions
+from adb_lineage.purview.retry import Governor
+
+log = logging.getLogger("adb_lineage.purview")
+
+Params = Mapping[str, Any]
+GUIDS_A_CALL = 150
+"""`GET entity/bulk?guid=…` breaks at 194 guids in Purview: its URL limit is about 8 KB."""
+
+
+class Reply(NamedTuple):
+    """What pyapacheatlas' methods read from an answer (its `AtlasResponse` would parse and raise by itself)."""
+
+    body: Any
+    status_code: int
+    method: str
+    is_successful: bool = True
+
+
+class _Bearer(AuthBase):
+    """Sets our header last, so that neither `.netrc` nor the environment can put another identity in."""
+
+    def __init__(self, header: Optional[str]) -> None:
+        self.header = header
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self.header:
+            request.headers["Authorization"] = self.header
+        return request
+
+
+class Http:
+    """One pool of connections with time-outs, token, retries, and one meaning for every answer. Thread-safe."""
+
+    def __init__(self, options: PurviewOptions, tokens: TokenSource, governor: Governor, clock: Clock) -> None:
+        self._options = options
+        self._tokens = tokens
+        self._clock = clock
+        self.governor = governor
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_connections=2, pool_maxsize=options.concurrency, max_retries=0, pool_block=True)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        self._session.headers["User-Agent"] = f"adb_lineage/{__version__} {requests.utils.default_user_agent()}"
+        self._session.headers["Accept"] = "application/json"
+        # A proxy that the cluster has for the outside must not be asked for this machine.
+        self._session.trust_env = not options.is_local
+        if options.proxy:
+            self._session.proxies = {"http": options.proxy, "https": options.proxy}
+        self._lock = threading.Lock()
+        self.requests = 0
+        self.last_request_id = ""
+
+    def send(
+        self, method: str, url: str, params: Optional[Params] = None, content: Any = None, divisible: bool = False
+    ) -> Reply:
+        """Send one request, with retries; `content` becomes JSON, also when it is empty or false.
+
+        Raises `RetryLater`, `FixNeeded`, `GiveUp` as in the head of this module.
+        """
+        full = with_query(url, params)
+        body = None if content is None else encode(content)
+        return self.governor.run(lambda: self._authorised(method, full, body), divisible)
+
+    def _authorised(self, method: str, url: str, body: Optional[bytes]) -> Reply:
+        header = self._tokens.authorization()
+        try:
+            return self._exchange(method, url, body, header)
+        except AnswerError as failure:
+            # A token may be withdrawn before its time, and our clock may be wrong: one new one, then it is an error.
+            if failure.answer.status != 401 or not self._tokens.renew(header):
+                raise
+        return self._exchange(method, url, body, self._tokens.authorization())
+
+    def _exchange(self, method: str, url: str, body: Optional[bytes], header: Optional[str]) -> Reply:
+        options = self._options
+        call = f"{method} {urlsplit(url).path}"
+        client_id = str(uuid.uuid4())
+        headers = {"x-ms-client-request-id": client_id}
+        if body is not None:
+            headers["Content-Type"] = "application/json; charset=utf-8"
+        with self._lock:
+            self.requests += 1
+        try:
+            response = self._session.request(
+                method,
+                url,
+                data=body,
+                headers=headers,
+                auth=_Bearer(header),
+                timeout=(options.connect_timeout, options.read_timeout if method == "GET" else options.write_timeout),
+                # Given with each request: requests lets REQUESTS_CA_BUNDLE win over what a session says.
+                verify=options.ca_bundle or True,
+                allow_redirects=False,
+            )
+            text = response.content
+        except requests.RequestException as failure:
+            answer = Answer(0, _network_code(failure), self._clean(str(failure)), client_id, call=call)
+            raise error(answer) from None  # the chain would show what was cleaned away
+        request_id = response.headers.get("x-ms-correlation-request-id") or response.headers.get("x-ms-request-id")
+        self.last_request_id = request_id or client_id
+        if not 200 <= response.status_code < 300:
+            answer = parse(
+                response.status_code, response.headers, text, call, self._clock.time(), self._secrets(header)
+            )
+            raise error(answer._replace(request_id=answer.request_id or client_id))
+        if not text:
+            return Reply(None, response.status_code, method)
+        try:
+            return Reply(json.loads(text.decode("utf-8")), response.status_code, method)
+        except ValueError:
+            answer = parse(
+                response.status_code, response.headers, text, call, self._clock.time(), self._secrets(header)
+            )
+            raise error(answer._replace(code="not-json", request_id=self.last_request_id)) from None
+
+    def _secrets(self, header: Optional[str]) -> Tuple[str, ...]:
+        token = header.split(" ", 1)[-1] if header else ""
+        return (*self._options.secrets, token) if token else self._options.secrets
+
+    def _clean(self, text: str) -> str:
+        return redact(text, self._options.secrets)
+
+    def close(self) -> None:
+        """Wake waiting calls (they raise `RetryLater`) and close the connections."""
+        self.governor.close()
+        self._session.close()
+
+
+class PooledHttp:
+    """Mixin: the four methods through which every client class of pyapacheatlas speaks."""
+
+    _http: Http
+
+    def _get_http(self, url: str, params: Optional[Params] = None, **_: Any) -> Reply:
+        return self._http.send("GET", url, params)
+
+    def _post_http(
+        self, url: str, params: Optional[Params] = None, json: Any = None, files: Any = None, **_: Any
+    ) -> Reply:
+        if files is not None:
+            raise NotImplementedError("files are not sent through this client")
+        return self._http.send("POST", url, params, json)
+
+    def _put_http(self, url: str, params: Optional[Params] = None, json: Any = None, **_: Any) -> Reply:
+        return self._http.send("PUT", url, params, json)
+
+    def _delete_http(self, url: str, params: Optional[Params] = None, json: Any = None, **_: Any) -> Reply:
+        return self._http.send("DELETE", url, params, json)
+
+
+class PooledAtlasClient(PooledHttp, AtlasClient):
+    """pyapacheatlas' `AtlasClient` for Purview, a plain Atlas and the local catalog, which differ by prefix only.
+
+    Besides its inherited methods it has those whose inherited form is missing or harmful (reference, section 5.3).
+    """
+
+    def __init__(self, options: PurviewOptions, http: Http) -> None:
+        self._http = http
+        self._options = options
+        super().__init__(options.atlas_url, authentication=None, glossary=None, requests_args={})
+        self.is_purview = options.flavour == "purview"
+
+    @property
+    def http(self) -> Http:
+        """The connection below."""
+        return self._http
+
+    def upsert(self, entities: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+        """`POST entity/bulk` into the configured collection; the mutation result, with every key present."""
+        params: Dict[str, Any] = {}
+        if self.is_purview:
+            params["api-version"] = self._options.api_version
+            if self._options.collection:
+                params["collectionId"] = self._options.collection
+        reply = self._http.send(
+            "POST", f"{self.endpoint_url}/entity/bulk", params, {"entities": list(entities)}, divisible=True
+        )
+        body = _mapping(reply.body)
+        return {key: body.get(key) or {} for key in ("guidAssignments", "mutatedEntities")}
+
+    def lookup_url(self, type_name: str, qualified_names: Sequence[str], relationships: bool = False) -> str:
+        """URL that asks for entities of one type by their qualified names."""
+        params: Dict[str, Any] = {f"attr_{i}:qualifiedName": name for i, name in enumerate(qualified_names)}
+        params["ignoreRelationships"] = not relationships
+        params["minExtInfo"] = True
+        return with_query(f"{self.endpoint_url}/entity/bulk/uniqueAttribute/type/{quote(type_name, safe='')}", params)
+
+    def lookup(
+        self, type_name: str, qualified_names: Sequence[str], relationships: bool = False
+    ) -> List[Dict[str, Any]]:
+        """The entities of one type that have these names; those that do not exist are left out."""
+        url = self.lookup_url(type_name, qualified_names, relationships)
+        return _entities(self._http.send("GET", url, divisible=len(qualified_names) > 1).body)
+
+    def by_guid(self, guids: Iterable[str], relationships: bool = True) -> List[Dict[str, Any]]:
+        """The entities with these guids; those that do not exist, or no longer, are left out."""
+        wanted = list(dict.fromkeys(guids))
+        found: List[Dict[str, Any]] = []
+        for start in range(0, len(wanted), GUIDS_A_CALL):
+            found.extend(self._by_guid(wanted[start:start + GUIDS_A_CALL], relationships))
+        return [entity for entity in found if entity.get("status", "ACTIVE") == "ACTIVE"]
+
+    def _by_guid(self, guids: List[str], relationships: bool) -> List[Dict[str, Any]]:
+        params = {"guid": guids, "minExtInfo": True, "ignoreRelationships": not relationships}
+        try:
+            return _entities(self._http.send("GET", f"{self.endpoint_url}/entity/bulk", params, divisible=True).body)
+        except AnswerError as failure:
+            # One guid that is not there fails the whole call.
+            gone = failure.answer.status == 404 and failure.answer.code.startswith("ATLAS-404")
+            if not gone and (failure.answer.status != 414 or len(guids) == 1):
+                raise
+            if len(guids) == 1:
+                return []
+        half = len(guids) // 2
+        return self._by_guid(guids[:half], relationships) + self._by_guid(guids[half:], relationships)
+
+    def search(self, criteria: Mapping[str, Any]) -> Dict[str, Any]:
+        """One page of Purview's `search/query`."""
+        url = f"{self._options.service_url}/search/query"
+        return _mapping(self._http.send("POST", url, {"api-version": self._options.api_version}, dict(criteria)).body)
+
+
+def with_query(url: str, params: Optional[Params]) -> str:
+    """The URL with its query: UTF-8, percent-encoded whole, booleans in lower case, None left out, lists repeated."""
+    if not params:
+        return url
+    pairs: List[str] = []
+    for key, value in params.items():
+        values: Union[List[Any], Tuple[Any, ...]] = value if isinstance(value, (list, tuple)) else [value]
+        for one in values:
+            if one is not None:
+                text = str(one).lower() if isinstance(one, bool) else str(one)
+                pairs.append(f"{quote(key, safe='')}={quote(text, safe='')}")
+    return f"{url}{'&' if '?' in url else '?'}{'&'.join(pairs)}" if pairs else url
+
+
+def encode(content: Any) -> bytes:
+    """Compact JSON in UTF-8."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def _mapping(body: Any) -> Dict[str, Any]:
+    return body if isinstance(body, dict) else {}
+
+
+def _entities(body: Any) -> List[Dict[str, Any]]:
+    entities = _mapping(body).get("entities") or []
+    # One report says that the list may come as a map.
+    return list(entities.values()) if isinstance(entities, dict) else list(entities)
+
+
+def _network_code(failure: requests.RequestException) -> str:
+    """A code for a failure without an answer, for `answers.RULES`."""
+    text = str(failure)
+    if isinstance(failure, requests.exceptions.SSLError) and "certificate" in text.lower():
+        return "tls"
+    if isinstance(failure, requests.exceptions.ProxyError) and "407" in text:
+        return "proxy-auth"
+    if isinstance(failure, requests.Timeout):
+        return "time-out"
+    return "name" if "resolve" in text or "getaddrinfo" in text else "network"
+

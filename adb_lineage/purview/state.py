@@ -1,0 +1,266 @@
+"""What we remember of a catalog between restarts: lookups, what we wrote, and what was refused.
+
+One SQLite file, shared by the delivery worker and the commands. Everything in it can be found again in the catalog: a
+lost or damaged file costs requests, not lineage, so a file that can't be used is replaced by memory. Times are seconds
+since the epoch. Rows are kept apart by `target`, the catalog's address.
+"""
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+import threading
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+
+from adb_lineage.assets import AssetName
+
+log = logging.getLogger("adb_lineage.purview")
+
+LOOKUPS_KEPT = 30 * 86_400.0
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS lookup (
+    target TEXT, type_name TEXT, qualified_name TEXT, found TEXT, checked_at REAL NOT NULL,
+    PRIMARY KEY (target, type_name, qualified_name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS written (
+    target TEXT, type_name TEXT, qualified_name TEXT, guid TEXT NOT NULL, kind TEXT NOT NULL, content TEXT NOT NULL,
+    volatile TEXT NOT NULL, created INTEGER NOT NULL, sent_at REAL NOT NULL, checked_at REAL NOT NULL,
+    seen_at REAL NOT NULL, facts TEXT NOT NULL,
+    PRIMARY KEY (target, type_name, qualified_name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refused (
+    target TEXT, type_name TEXT, qualified_name TEXT, content TEXT NOT NULL, refused_at REAL NOT NULL,
+    answer TEXT NOT NULL,
+    PRIMARY KEY (target, type_name, qualified_name)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS note (
+    target TEXT, name TEXT, value TEXT NOT NULL, noted_at REAL NOT NULL, PRIMARY KEY (target, name)) WITHOUT ROWID;
+"""
+
+
+class Found(NamedTuple):
+    """An entity that the catalog has. `ours`: we wrote it, and nobody has enriched it since."""
+
+    name: AssetName
+    guid: str
+    ours: bool = False
+
+
+class Lookup(NamedTuple):
+    """What a lookup gave (None: there is no such entity), and when."""
+
+    found: Optional[Found]
+    checked_at: float
+
+
+class Written(NamedTuple):
+    """An entity that we wrote; a row of our bookkeeping."""
+
+    name: AssetName
+    guid: str
+    kind: str
+    """`entity`, `process`, `placeholder` or `column`."""
+    content: str
+    """Hash of what was sent, without the volatile attributes; empty when it is to be sent again in any case."""
+    volatile: str
+    """Hash of the volatile attributes."""
+    created: bool
+    """The catalog did not have it before."""
+    sent_at: float
+    checked_at: float
+    """When it was last known to exist in the catalog."""
+    seen_at: float
+    """When a run last asked for it."""
+    facts: Mapping[str, Any]
+
+
+class PastRefusal(NamedTuple):
+    """An entity that the catalog refused."""
+
+    content: str
+    refused_at: float
+    answer: Mapping[str, Any]
+
+
+class State:
+    """The file. Thread-safe, and safe against other processes; never raises for the disk's sake."""
+
+    def __init__(self, path: Optional[str], target: str) -> None:
+        self._target = target
+        self._lock = threading.RLock()
+        self.problem = ""
+        try:
+            self._connection = _open(path)
+        except (sqlite3.Error, OSError) as failure:
+            self._connection = self._in_memory(f"{path}: {failure}")
+
+    def _in_memory(self, why: str) -> sqlite3.Connection:
+        self.problem = f"remembering nothing across restarts: {why}"
+        log.info("%s", self.problem)
+        return _open(None)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def lookups(self, names: Iterable[AssetName]) -> Dict[AssetName, Lookup]:
+        """What was looked up of these names before."""
+        result = {}
+        for name, (found, checked_at) in self._rows("lookup", "found, checked_at", names):
+            entity = None
+            if found is not None:
+                type_name, guid, ours = json.loads(found)
+                entity = Found(AssetName(type_name, name.qualified_name), guid, bool(ours))
+            result[name] = Lookup(entity, checked_at)
+        return result
+
+    def remember(self, results: Mapping[AssetName, Optional[Found]], now: float) -> None:
+        """Keep the results of lookups."""
+        rows = [
+            (*self._key(name), None if e is None else json.dumps([e.name.type_name, e.guid, e.ours]), now)
+            for name, e in results.items()
+        ]
+        self._many("INSERT OR REPLACE INTO lookup VALUES (?,?,?,?,?)", rows)
+
+    def forget(self, names: Iterable[AssetName]) -> None:
+        """Drop what lookups gave for these names."""
+        self._many(f"DELETE FROM lookup WHERE {_KEY}", [self._key(name) for name in names])
+
+    def written(self, names: Iterable[AssetName]) -> Dict[AssetName, Written]:
+        """Our bookkeeping of these names."""
+        return {name: Written(name, *_written(row)) for name, row in self._rows("written", _WRITTEN, names)}
+
+    def all_written(self, kind: str = "") -> List[Written]:
+        """All our bookkeeping of this catalog, or that of one kind."""
+        query = f"SELECT type_name, qualified_name, {_WRITTEN} FROM written WHERE target = ?"
+        rows = self._all(query + (" AND kind = ?" if kind else ""), (self._target, kind) if kind else (self._target,))
+        return [Written(AssetName(row[0], row[1]), *_written(row[2:])) for row in rows]
+
+    def record(self, rows: Iterable[Written]) -> None:
+        """Write rows of our bookkeeping, replacing those of the same name."""
+        values = [
+            (*self._key(r.name), r.guid, r.kind, r.content, r.volatile, int(r.created), r.sent_at, r.checked_at,
+             r.seen_at, json.dumps(r.facts, ensure_ascii=True, sort_keys=True))
+            for r in rows
+        ]
+        self._many("INSERT OR REPLACE INTO written VALUES (?,?,?,?,?,?,?,?,?,?,?,?)", values)
+
+    def checked(self, names: Iterable[AssetName], now: float) -> None:
+        """These entities exist in the catalog now."""
+        self._many(f"UPDATE written SET checked_at = ? WHERE {_KEY}", [(now, *self._key(name)) for name in names])
+
+    def seen(self, names: Iterable[AssetName], now: float) -> None:
+        """A run asks for these entities now."""
+        self._many(f"UPDATE written SET seen_at = ? WHERE {_KEY}", [(now, *self._key(name)) for name in names])
+
+    def resend(self, names: Iterable[AssetName]) -> None:
+        """Send these entities when a run asks for them next, changed or not."""
+        self._many(f"UPDATE written SET content = '' WHERE {_KEY}", [self._key(name) for name in names])
+
+    def unrecord(self, names: Iterable[AssetName]) -> None:
+        """These entities are no longer in the catalog."""
+        keys = [self._key(name) for name in names]
+        self._many(f"DELETE FROM written WHERE {_KEY}", keys)
+        self._many(f"DELETE FROM lookup WHERE {_KEY}", keys)
+
+    def refusals(self, names: Iterable[AssetName]) -> Dict[AssetName, PastRefusal]:
+        """What was refused of these names."""
+        rows = self._rows("refused", "content, refused_at, answer", names)
+        return {name: PastRefusal(row[0], row[1], json.loads(row[2])) for name, row in rows}
+
+    def refuse(self, name: AssetName, content: str, answer: Mapping[str, Any], now: float) -> None:
+        """Keep a refusal."""
+        self._many(
+            "INSERT OR REPLACE INTO refused VALUES (?,?,?,?,?,?)",
+            [(*self._key(name), content, now, json.dumps(answer))],
+        )
+
+    def unrefuse(self, names: Iterable[AssetName]) -> None:
+        """These entities were accepted."""
+        self._many(f"DELETE FROM refused WHERE {_KEY}", [self._key(name) for name in names])
+
+    def note(self, name: str) -> Optional[Tuple[str, float]]:
+        """A note and when it was made."""
+        rows = self._all("SELECT value, noted_at FROM note WHERE target = ? AND name = ?", (self._target, name))
+        return (str(rows[0][0]), float(rows[0][1])) if rows else None
+
+    def set_note(self, name: str, value: str, now: float) -> None:
+        """Keep a note."""
+        self._many("INSERT OR REPLACE INTO note VALUES (?,?,?,?)", [(self._target, name, value, now)])
+
+    def prune(self, now: float) -> None:
+        """Drop what is too old to be of use."""
+        old = (self._target, now - LOOKUPS_KEPT)
+        self._many("DELETE FROM lookup WHERE target = ? AND checked_at < ?", [old])
+        self._many("DELETE FROM refused WHERE target = ? AND refused_at < ?", [old])
+
+    def _key(self, name: AssetName) -> Tuple[str, str, str]:
+        # A lone surrogate can't be stored; it can't be in a catalog either, and the mark keeps names apart.
+        clean = name.qualified_name.encode("utf-8", "backslashreplace").decode("utf-8")
+        return self._target, name.type_name, clean
+
+    def _rows(self, table: str, columns: str, names: Iterable[AssetName]) -> List[Tuple[AssetName, Any]]:
+        query = f"SELECT {columns} FROM {table} WHERE {_KEY}"
+        found = []
+        for name in dict.fromkeys(names):
+            rows = self._all(query, self._key(name))
+            if rows:
+                found.append((name, rows[0]))
+        return found
+
+    def _all(self, query: str, values: Sequence[Any]) -> List[Any]:
+        with self._lock:
+            try:
+                return self._connection.execute(query, values).fetchall()
+            except sqlite3.Error as failure:
+                self._damaged(failure)
+                return []
+
+    def _many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
+        if not rows:
+            return
+        with self._lock:
+            for _ in range(2):
+                try:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    self._connection.executemany(statement, rows)
+                    self._connection.execute("COMMIT")
+                    return
+                except sqlite3.Error as failure:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    if not self._damaged(failure):
+                        return
+
+    def _damaged(self, failure: sqlite3.Error) -> bool:
+        """Go on in memory; False when the file is only busy, and what was to be remembered is left out."""
+        if "locked" in str(failure) or "busy" in str(failure):
+            log.info("state is busy: %s", failure)
+            return False
+        self._connection.close()
+        self._connection = self._in_memory(str(failure))
+        return True
+
+
+_KEY = "target = ? AND type_name = ? AND qualified_name = ?"
+_WRITTEN = "guid, kind, content, volatile, created, sent_at, checked_at, seen_at, facts"
+
+
+def _written(row: Sequence[Any]) -> Tuple[str, str, str, str, bool, float, float, float, Mapping[str, Any]]:
+    return row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6], row[7], json.loads(row[8])
+
+
+def _open(path: Optional[str]) -> sqlite3.Connection:
+    if path:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        # Names of tables and paths are nobody else's business.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.chmod(path, 0o600)
+    connection = sqlite3.connect(path or ":memory:", timeout=10.0, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+        connection.executescript(_SCHEMA)
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
