@@ -16,7 +16,7 @@ _DEDICATED = "Run the notebook or job on compute with dedicated (single user) ac
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Compute:
     """`kind` is one of `local`, `classic`, `standard`, `serverless`, `table_acl`, `pipeline`, `connect`."""
 
     kind: str
@@ -33,19 +33,19 @@ class Surroundings:
 
 
 KINDS = {one.kind: one for one in (
-    Surroundings("local", True, "Spark outside Databricks"),
-    Surroundings("classic", True, "Databricks compute with dedicated or no-isolation access mode"),
-    Surroundings("standard", False, "Databricks compute with standard (shared) access mode",
+    Compute("local", True, "Spark outside Databricks"),
+    Compute("classic", True, "Databricks compute with dedicated or no-isolation access mode"),
+    Compute("standard", False, "Databricks compute with standard (shared) access mode",
                  "Python is a Spark Connect client there and has no handle on the driver.",
                  f"{_DEDICATED} {_ELSEWHERE}"),
-    Surroundings("serverless", False, "Databricks serverless compute",
+    Compute("serverless", False, "Databricks serverless compute",
                  "Python is a Spark Connect client there, and cluster libraries and init scripts do not exist.",
                  f"{_DEDICATED} {_ELSEWHERE}"),
-    Surroundings("table_acl", False, "Databricks compute with table access control or credential passthrough",
+    Compute("table_acl", False, "Databricks compute with table access control or credential passthrough",
                  "Its Py4J gateway refuses the calls that a listener needs (py4j.security).", _DEDICATED),
-    Surroundings("pipeline", False, "a Lakeflow (Delta Live Tables) pipeline",
+    Compute("pipeline", False, "a Lakeflow (Delta Live Tables) pipeline",
                  "Its Python builds a graph that another process runs.", _ELSEWHERE),
-    Surroundings("connect", False, "a Spark Connect client",
+    Compute("connect", False, "a Spark Connect client",
                  "The driver is on another machine, out of reach of Py4J.",
                  "Install adb_lineage where the driver runs."),
 )}
@@ -57,7 +57,7 @@ _ACCESS_MODES = {  # data_security_mode of the clusters API, reference/databrick
 
 
 def recognise(session: Any = None, *, environ: Optional[Mapping[str, str]] = None,
-              conf: Optional[Mapping[str, str]] = None) -> Surroundings:
+              conf: Optional[Mapping[str, str]] = None) -> Compute:
     """The kind of compute, from the environment, the type of the session and the Spark conf where they are known."""
     environ = os.environ if environ is None else environ
     conf = conf or {}
@@ -76,7 +76,7 @@ def recognise(session: Any = None, *, environ: Optional[Mapping[str, str]] = Non
     return KINDS["classic" if runtime or conf.get("spark.databricks.workspaceUrl") else "local"]
 
 
-def refused_by(error: BaseException) -> Optional[Surroundings]:
+def refused_by(error: BaseException) -> Optional[Compute]:
     """The kind of compute whose gateway answers a Py4J call with this error; None for any other error."""
     return KINDS["table_acl"] if "Py4JSecurityException" in f"{error!r} {error}" else None
 
