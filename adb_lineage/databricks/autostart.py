@@ -11,7 +11,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs ten times what all of this does
+    from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 MARKER = "_adb_lineage_autostart"
 """Attribute of `sys`: one for the process, however many copies of the package are on its path."""
