@@ -4,6 +4,7 @@ A third kind of tap (client-side capture under Spark Connect) only has to have t
 """
 from __future__ import annotations
 
+import hashlib
 import os
 import pkgutil
 import queue
@@ -14,8 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
 
-RELAY_CLASS = "adb.lineage.Relay"
-REGISTRY_KEY = "adb_lineage.relay"
 LEASE_MILLIS = 10_000
 SLEEP_MILLIS = 300_000
 
@@ -85,32 +84,15 @@ class RelayTap:
     def _find(self, context: Any, capacity: int, allowed: Sequence[str]) -> Any:
         """The relay of this application: another process of the same driver may have registered it already."""
         properties = self._jvm.java.lang.System.getProperties()
-        key = f"{REGISTRY_KEY}.{context.applicationId}"
-        relay = properties.get(key)
+        self._key = f"{relay_package()}.{context.applicationId}"
+        relay = properties.get(self._key)
         if relay is None:
-            relay = self._compile(capacity, allowed)
-            first = properties.putIfAbsent(key, relay)
+            relay = new_relay(context, capacity, allowed)
+            first = properties.putIfAbsent(self._key, relay)
             if first is not None:
                 return first
             _add_to_queue(self._bus, relay)
-        self._key = key
         return relay
-
-    def _compile(self, capacity: int, allowed: Sequence[str]) -> Any:
-        lang = self._jvm.java.lang
-        source = pkgutil.get_data("adb_lineage.capture", "relay.java")
-        compiler = self._jvm.org.codehaus.janino.SimpleCompiler()
-        compiler.setParentClassLoader(lang.Thread.currentThread().getContextClassLoader())
-        compiler.cook((source or b"").decode())
-        prefixes = self._gateway.new_array(lang.String, len(allowed))
-        for position, prefix in enumerate(allowed):
-            prefixes[position] = prefix
-        arguments = self._gateway.new_array(lang.Object, 4)
-        arguments[0] = capacity
-        arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
-        arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
-        arguments[3] = prefixes
-        return compiler.getClassLoader().loadClass(RELAY_CLASS).getConstructors()[0].newInstance(arguments)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
@@ -234,6 +216,42 @@ class _Listener:
         """Py4J: the interfaces this object stands for."""
 
         implements = ["org.apache.spark.sql.util.QueryExecutionListener"]
+
+
+def relay_package() -> str:
+    """The Java package of the relay, named by its source: another version of ours has a class of its own."""
+    return f"adb.lineage.r{hashlib.sha256(_relay_source()).hexdigest()[:12]}"
+
+
+def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
+    """A relay that is on no bus yet.
+
+    The class is compiled once a JVM and kept there: Py4J remembers methods by class name, so a second class of the
+    same name would not answer.
+    """
+    lang = context._jvm.java.lang
+    properties = lang.System.getProperties()
+    class_name = f"{relay_package()}.Relay"
+    relay_class = properties.get(class_name)
+    if relay_class is None:
+        compiler = context._jvm.org.codehaus.janino.SimpleCompiler()
+        compiler.setParentClassLoader(lang.Thread.currentThread().getContextClassLoader())
+        compiler.cook(_relay_source().decode().replace("package adb.lineage;", f"package {relay_package()};"))
+        relay_class = compiler.getClassLoader().loadClass(class_name)
+        relay_class = properties.putIfAbsent(class_name, relay_class) or relay_class
+    prefixes = context._gateway.new_array(lang.String, len(allowed))
+    for position, prefix in enumerate(allowed):
+        prefixes[position] = prefix
+    arguments = context._gateway.new_array(lang.Object, 4)
+    arguments[0] = capacity
+    arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
+    arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
+    arguments[3] = prefixes
+    return relay_class.getConstructors()[0].newInstance(arguments)
+
+
+def _relay_source() -> bytes:
+    return pkgutil.get_data("adb_lineage.capture", "relay.java") or b""
 
 
 def open_tap(context: Any, session: Any, *, capacity: int, allowed: Sequence[str], session_only: bool) -> Tap:
