@@ -10,7 +10,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
 
 from adb_lineage.capture.analysis import Analysis, Limits, analyse
 from adb_lineage.capture.capabilities import Capabilities
-from adb_lineage.capture.context import RunContext
+from adb_lineage.capture.context import Environment
 from adb_lineage.capture.datasets import Dataset
 from adb_lineage.capture.events import Application, RunEvents, build_events
 from adb_lineage.capture.executions import Captured, Executions
@@ -49,14 +49,14 @@ class CaptureOptions:
 class Capture:
     """One thread for one Spark application. Nothing it meets reaches the user's program."""
 
-    def __init__(self, tap: Tap, application: Application, context: RunContext, emitter: Emitter, record: Notes,
+    def __init__(self, tap: Tap, application: Application, environment: Environment, emitter: Emitter, record: Notes,
                  options: CaptureOptions, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.tap = tap
         self.application = application
         self.counters: Dict[str, int] = {"captured": 0, "skipped": 0, "repeated": 0, "failed": 0, "not_emitted": 0}
         self.round_trips = 0
         self.last_error = ""
-        self._context = context
+        self._environment = environment
         self._emitter = emitter
         self._record = record
         self._options = options
@@ -181,10 +181,17 @@ class Capture:
                 found[name] = int(jvm.ask(metric, "value"))
         return found
 
+    def _who(self, finished: Finished) -> Dict[str, Any]:
+        try:
+            return self._environment(finished.properties, finished.session)
+        except Exception as error:  # noqa: BLE001  asks Databricks; a query without a name is better than none
+            self.last_error = f"{type(error).__name__}: {str(error)[:200]}"
+            return {}
+
     def _emit(self, captured: Captured) -> None:
         """Events of a complete execution go out, its record is written, and the tap may forget it."""
         analysis, finished = captured.analysis, captured.finished
-        environment = self._context.environment(finished.properties, finished.session)
+        environment = self._who(finished)
         built: Optional[RunEvents] = None
         reason = analysis.skipped
         try:

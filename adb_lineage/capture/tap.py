@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
 
 LEASE_MILLIS = 10_000
@@ -149,8 +149,10 @@ class ListenerTap:
             raise TapUnavailable(f"no listener can be registered: {_first_line(error)}") from error
 
     def offer(self, function: str, query: Any, failure: Any, nanoseconds: int) -> None:
-        """Called on a thread of Spark's listener bus: note the query and return. No call into the JVM from here:
-        it would be served without Unity Catalog's credentials."""
+        """Called on a thread of Spark's listener bus: note the query and return.
+
+        No call into the JVM from here: it would be served without Unity Catalog's credentials.
+        """
         self._counters["seen"] += 1
         try:
             self._queue.put_nowait((function, query, failure, nanoseconds, time.time()))
@@ -254,18 +256,20 @@ def _relay_source() -> bytes:
     return pkgutil.get_data("adb_lineage.capture", "relay.java") or b""
 
 
-def open_tap(context: Any, session: Any, *, capacity: int, allowed: Sequence[str], session_only: bool) -> Tap:
-    """The best tap that works here. Raises TapUnavailable with the reason of each that does not."""
+def open_tap(context: Any, session_of: Callable[[Any], Any], *, capacity: int, allowed: Sequence[str],
+             session_only: bool) -> Tap:
+    """The best tap that works here; `session_of` gives the SparkSession of a SparkContext, where it is needed.
+
+    Raises TapUnavailable with the reason of each that does not work.
+    """
     reasons: List[str] = []
-    own = None
-    if session_only:
-        own = str(session._jsparkSession.sessionUUID())
+    own = str(session_of(context)._jsparkSession.sessionUUID()) if session_only else None
     try:
         return RelayTap(context, capacity=capacity, allowed=allowed, session=own)
     except TapUnavailable as error:
         reasons.append(str(error))
     try:
-        return ListenerTap(context, session, capacity=capacity)
+        return ListenerTap(context, session_of(context), capacity=capacity)
     except TapUnavailable as error:
         reasons.append(str(error))
     raise TapUnavailable("; ".join(reasons))

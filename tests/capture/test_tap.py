@@ -4,10 +4,10 @@ from __future__ import annotations
 import pytest
 
 from adb_lineage.capture.analysis import Limits, analyse
-from adb_lineage.capture.context import LOCAL_PROPERTIES
 from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.surroundings import Surroundings
 from adb_lineage.capture.tap import ListenerTap, RelayTap, new_relay
+from adb_lineage.databricks.identity import LOCAL_PROPERTIES
 
 pytestmark = pytest.mark.spark
 
