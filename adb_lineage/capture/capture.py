@@ -21,6 +21,7 @@ from adb_lineage.capture.tap import Finished, Tap
 POLL_SECONDS = 1.0
 DRAIN_MILLISECONDS = 5000
 STATEMENT_CHARACTERS = 500
+STATEMENT_DEPTH = 4
 METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
 
 
@@ -153,7 +154,7 @@ class Capture:
         analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits)
         captured = Captured(finished, analysis)
         try:
-            captured.statement = self._capabilities.ask(jvm, "sql_text", query) or ""
+            captured.statement = self._statement(jvm, query)
             if analysis.output is not None and not finished.failure:
                 captured.statistics = self._statistics(jvm, query)
         except OutOfTime:
@@ -168,6 +169,19 @@ class Capture:
             known = Surroundings.of(jvm, jvm.ask(finished.query, "sparkSession"))
             self._surroundings[finished.session] = known
         return known
+
+    def _statement(self, jvm: Jvm, query: Any) -> str:
+        """The SQL text behind a query, if there is one: of the plan's root or of what it writes."""
+        node = jvm.ask(query, "logical")
+        for _ in range(STATEMENT_DEPTH):
+            text = self._capabilities.ask(jvm, "sql_text", node)
+            if text:
+                return str(text)
+            children = jvm.ask(node, "children")
+            if "sql_text" in self._capabilities.missing or int(jvm.call(children, "size")) != 1:
+                return ""
+            node = jvm.call(children, "apply", 0)
+        return ""
 
     def _statistics(self, jvm: Jvm, query: Any) -> Dict[str, int]:
         plan = jvm.ask(query, "executedPlan")
