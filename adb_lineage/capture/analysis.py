@@ -80,6 +80,9 @@ class _Work:
     numbers: Dict[Node, int] = field(default_factory=dict)
     notes: List[str] = field(default_factory=list)
 
+    def reading(self, node: Node) -> Reading:
+        return Reading(node, self.objects[node], self.jvm, self.surroundings, self.note)
+
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
@@ -191,7 +194,7 @@ def _subqueries(plan: Node) -> Iterator[Node]:
 def _read(work: _Work, root: Node) -> Analysis:
     reader = COMMANDS.get(root.name)
     if reader is not None:
-        return _read_write(work, root, reader(Reading(root, work.objects[root], work.jvm, work.surroundings)))
+        return _read_write(work, root, reader(work.reading(root)))
     if _is_command(work, root):
         return Analysis(root.name, is_command=True, skipped=f"{root.name} moves no data")
     _number_leaves(work, root)
@@ -249,7 +252,7 @@ def _read_leaf(work: _Work, leaf: Node) -> Tuple[Dataset, ...]:
         work.note(f"relation {leaf.class_name} is of an unknown kind")
         return (unknown_relation(leaf.class_name),)
     try:
-        datasets = reader(Reading(leaf, java, work.jvm, work.surroundings))
+        datasets = reader(work.reading(leaf))
     except OutOfTime:
         raise
     except Exception as error:  # noqa: BLE001  one broken relation costs that relation alone

@@ -177,7 +177,8 @@ def _input_fields(analysis: Analysis, sources: Iterable[Tuple[Source, FrozenSet[
     ways: Dict[Tuple[str, str, str], Set[Transformation]] = {}
     for source, found in sources:
         for dataset in analysis.leaves.get(source.leaf, ()):
-            ways.setdefault((*dataset.key, source.column), set()).update(found)
+            for column in dataset.own_columns(source.column):
+                ways.setdefault((*dataset.key, column), set()).update(found)
     return [module.InputField(namespace, name, column, [
         module.Transformation(one.type, one.subtype, "", one.masking) for one in sorted(found)])
         for (namespace, name, column), found in ways.items()]
