@@ -131,7 +131,8 @@ def _output(analysis: Analysis, output: Output, counted: Mapping[str, int]) -> A
     facets = _facets(output.dataset)
     if output.lifecycle:
         change = facet_v2.lifecycle_state_change_dataset
-        previous = output.previous and change.PreviousIdentifier(output.previous.name, output.previous.namespace)
+        former = output.previous
+        previous = change.PreviousIdentifier(former.name, former.namespace) if former else None
         facets["lifecycleStateChange"] = change.LifecycleStateChangeDatasetFacet(
             change.LifecycleStateChange(output.lifecycle), previous, producer=PRODUCER)
     columns = _column_lineage(analysis, output)

@@ -1,10 +1,10 @@
 """Many runs at once: of each process only the newest state, all assets resolved together, one write."""
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.delivery.doors import Catalog, Translation
+from adb_lineage.delivery.doors import Catalog, Translation, WriteReport
 from adb_lineage.outbox import Outbox, RunEvents
 
 _PROCESS_LAST = "databricks_process"
@@ -107,7 +107,7 @@ class Batch:
         refused = {AssetName(*item[0]): _refusal(item) for item in report.refused}
         for group, own_names in zip(groups, names):
             answers = [refused[name] for name in dict.fromkeys(own_names) if name in refused]
-            outcomes += _outcomes(group, chosen, "; ".join(answers), now)
+            outcomes += _outcomes(group, _facts(group, chosen, report), "; ".join(answers), now)
         return outcomes
 
     def marks(self) -> Dict[str, float]:
@@ -164,8 +164,7 @@ def _refusal(item: Any) -> str:
     return f"{name[0]} {name[1]}: {said}" + (f" (request {request_id})" if request_id else "")
 
 
-def _outcomes(group: _Group, chosen: Mapping[AssetName, AssetName], refusal: str, now: float) -> List[Outcome]:
-    facts = _facts(group, chosen)
+def _outcomes(group: _Group, facts: Dict[str, Any], refusal: str, now: float) -> List[Outcome]:
     state = "dead" if refusal else "delivered"
     facts.update(delivery=state, delivery_reason=refusal or None, delivered_at=None if refusal else now)
     outcomes = [Outcome(group.newest, state, refusal, facts)]
@@ -178,11 +177,20 @@ def _outcomes(group: _Group, chosen: Mapping[AssetName, AssetName], refusal: str
     return outcomes + [Outcome(run, state, refusal, with_it) for run in group.others]
 
 
-def _facts(group: _Group, chosen: Mapping[AssetName, AssetName]) -> Dict[str, Any]:
+def _facts(
+    group: _Group, chosen: Mapping[AssetName, AssetName], report: Optional[WriteReport] = None
+) -> Dict[str, Any]:
+    stand_ins = report.placeholders if report is not None else {}
     assets = []
     for asset in group.translation.assets:
-        name = chosen.get(asset.name, asset.name)
-        assets.append({"name": asset.display_name, "typeName": name.type_name, "qualifiedName": name.qualified_name,
-                       "rule": asset.rule, "found": asset.name in chosen})
+        name = chosen.get(asset.name) or stand_ins.get(asset.name) or asset.name
+        facts = {"name": asset.display_name, "typeName": name.type_name, "qualifiedName": name.qualified_name,
+                 "rule": asset.rule, "found": asset.name in chosen}
+        if report is not None and asset.name in report.left_out:
+            facts["left_out"] = report.left_out[asset.name]
+        assets.append(facts)
     left_out = [*group.newest.left_out, *(f"{skip[0]}: {skip[1]}" for skip in group.translation.skipped)]
-    return {"process": group.translation.process, "assets": assets, "left_out": left_out or None}
+    facts = {"process": group.translation.process, "assets": assets, "left_out": left_out or None}
+    if report is not None:
+        facts["requests"] = report.requests
+    return facts

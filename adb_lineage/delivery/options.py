@@ -41,9 +41,9 @@ class DeliveryOptions:
 
     spool_dir: str = ""
     """A folder that outlives the driver, for what could not be delivered; empty for none."""
-    spool_events: int = 200
+    spool_runs: int = 100
     spool_seconds: float = 60.0
-    """After so many events, or so long, without success."""
+    """Complete runs are spooled when there are so many, or they are so old, without success."""
 
     def __post_init__(self) -> None:
         if self.mode not in ("deliver", "preview"):

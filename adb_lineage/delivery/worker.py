@@ -12,6 +12,7 @@ from adb_lineage.delivery.batch import Batch, Outcome
 from adb_lineage.delivery.doors import Catalog, Translate
 from adb_lineage.delivery.options import DeliveryOptions
 from adb_lineage.delivery.pace import Pace
+from adb_lineage.delivery.spooling import Spooling
 from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.outbox import Clock, Outbox, RunEvents
 from adb_lineage.record import Record
@@ -23,6 +24,10 @@ _HOPELESS_FROM = 8
 """Failed attempts after which a run travels alone, and after which it is given up while others get through."""
 _FLUSH_POLL = 0.05
 _TIDY_SECONDS = 300.0
+_SPOOL_SHARE = 0.3
+_SPOOL_SECONDS = 5.0
+"""Part of the time to stop in, and most of it, that is kept for spooling."""
+_SHORT_SECONDS = 0.2
 
 
 class Delivery:
@@ -67,6 +72,8 @@ class Delivery:
         self._last_success: Optional[float] = None
         self._done = dict.fromkeys(("delivered", "skipped", "dead", "preview"), 0)
         self._fault = ""
+        self._spooling = Spooling(outbox, self._options, self._clock) if self._options.spool_dir else None
+        self._spool_fault = ""
 
     def start(self) -> None:
         """Start the worker; a second call does nothing."""
@@ -103,18 +110,27 @@ class Delivery:
             return False
 
     def stop(self, timeout: float) -> bool:
-        """Flush, then end the worker and give the lease back; never longer than about `timeout` seconds.
+        """Flush, end the worker, spool what has not arrived and give the lease back, within about `timeout` seconds.
 
-        What could not be delivered stays in the outbox. True when nothing ready was left.
+        True when nothing ready was left. What could not be delivered stays in the outbox.
         """
         if self._forked:
             return False
         deadline = self._clock.monotonic() + timeout
-        done = self.flush(timeout) if self._thread is not None else False
+        reserve = min(timeout * _SPOOL_SHARE, _SPOOL_SECONDS) if self._spooling is not None else 0.0
+        done = self.flush(timeout - reserve) if self._thread is not None else False
         self._stopping.set()
         self._outbox.appended.set()
         if self._thread is not None:
-            self._thread.join(max(deadline - self._clock.monotonic(), 0.05))
+            self._thread.join(max(deadline - reserve - self._clock.monotonic(), _SHORT_SECONDS))
+            if self._thread.is_alive():
+                self._catalog.close()  # what waits in it ends with RetryLater
+                self._thread.join(_SHORT_SECONDS)
+        if self._spooling is not None and self._outbox.hold(self._owner, self._options.lease_seconds):
+            # A mounted folder can hang; whoever stops us must not.
+            leaving = threading.Thread(target=self._leave_spool, name="adb_lineage-spool", daemon=True)
+            leaving.start()
+            leaving.join(max(deadline - self._clock.monotonic(), _SHORT_SECONDS))
         self._outbox.release(self._owner)
         return done
 
@@ -143,14 +159,19 @@ class Delivery:
             "outbox_path": self._outbox.path,
             "outbox_trouble": self._outbox.trouble,
             "last_success": self._last_success,
+            "spooled": self._spooling.written if self._spooling is not None else 0,
+            "spool_trouble": self._spool_fault,
             **self._done,
         }
 
     def run_once(self) -> float:
         """One pass of the worker; the seconds to wait before the next one. Raises sqlite3.Error and OSError."""
         blocked = self._pace.blocked_seconds
+        lease_seconds = self._options.lease_seconds
+        if not self._outbox.hold(self._owner, lease_seconds, self._pace.why, self._pace.blocked_until):
+            return lease_seconds / 3
+        self._tend_spool(failing=bool(self._pace.why))
         if blocked:
-            self._outbox.hold(self._owner, self._options.lease_seconds, self._pace.why, self._pace.blocked_until)
             return min(blocked, self._options.poll_seconds)
         while self._owed:  # acknowledgements that the outbox did not take the last time
             self._owed[0]()
@@ -167,6 +188,22 @@ class Delivery:
             self._tidied = self._clock.monotonic()
             self._outbox.tidy()
         return self._options.poll_seconds
+
+    def _tend_spool(self, failing: bool) -> None:
+        if self._spooling is None:
+            return
+        try:
+            if self._spooling.tend(failing):
+                self._spool_fault = ""
+        except (sqlite3.Error, OSError) as error:
+            self._spool_fault = f"{self._options.spool_dir}: {_words(error)}"
+
+    def _leave_spool(self) -> None:
+        try:
+            if self._spooling is not None:
+                self._spooling.leave()
+        except (sqlite3.Error, OSError) as error:
+            self._spool_fault = f"{self._options.spool_dir}: {_words(error)}"
 
     def _loop(self) -> None:
         while not self._stopping.is_set():
@@ -248,6 +285,8 @@ class Delivery:
         else:
             self._pace.succeeded()
             self._last_success = self._clock.time()
+            if self._spooling is not None:
+                self._spooling.arrived()
             self._settle(outcomes, batch)
 
     def _split(self, batch: Batch, error: BaseException) -> None:

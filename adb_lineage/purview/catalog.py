@@ -1,23 +1,30 @@
 """The room's face: one catalog, be it Purview, a plain Atlas or the local one."""
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Union
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from adb_lineage.assets import Asset, AssetName
+from adb_lineage.errors import AdbLineageError
 from adb_lineage.purview import types
 from adb_lineage.purview.auth import TokenSource
 from adb_lineage.purview.client import Http, PooledAtlasClient
 from adb_lineage.purview.clock import Clock, SystemClock
+from adb_lineage.purview.heal import Healer, HealPlan
 from adb_lineage.purview.options import PurviewOptions
+from adb_lineage.purview.progress import Progress, no_progress
 from adb_lineage.purview.report import WriteReport
 from adb_lineage.purview.resolver import Resolver
+from adb_lineage.purview.retire import RemovalPlan, Remover
 from adb_lineage.purview.retry import Governor
-from adb_lineage.purview.state import State
-from adb_lineage.purview.types import TypeBook, TypesReport
+from adb_lineage.purview.state import Found, State
+from adb_lineage.purview.types import PLACEHOLDER, TypeBook, TypesReport
 from adb_lineage.purview.writer import Writer
+
+log = logging.getLogger("adb_lineage.purview")
 
 TYPES_SECONDS = 6 * 3600.0
 
@@ -47,6 +54,9 @@ class PurviewCatalog:
         self.resolver = Resolver(self.client, options, self.state, self.clock)
         self._writer = Writer(self.client, self.resolver, options, self.state, self.clock)
         self._lock = threading.RLock()
+        self.healer = Healer(self.client, self.resolver, options, self.state, self.clock)
+        self._remover = Remover(self.client, options, self.state, self.clock)
+        self._to_heal: Dict[AssetName, Tuple[Found, float]] = {}
         self._book: Optional[TypeBook] = None
         self._book_at = 0.0
         self.types_report = TypesReport()
@@ -82,15 +92,79 @@ class PurviewCatalog:
         """For each asset that somebody else brought into the catalog, the identity it has there.
 
         Absent are assets that exist nowhere and those that only have a stand-in of ours: `write` takes both as
-        `missing`, and does nothing for a stand-in that is already right.
+        `missing`, and does nothing for a stand-in that is already right. What is not a dataset, a process for
+        example, is looked for each time anew.
         """
-        found = self.resolver.resolve(assets, self.book)
-        return {own: entity.name for own, entity in found.items() if not entity.ours}
+        book = self.book
+        datasets = [asset for asset in assets if book.is_a(asset.name.type_name, "DataSet") or asset.alternatives]
+        others = [asset.name for asset in assets if asset not in datasets]
+        found = self.resolver.resolve(datasets, book)
+        real = {own: entity for own, entity in found.items() if not entity.ours}
+        self._note_stand_ins(real)
+        real.update((name, entity) for name, entity in self.resolver.lookup(others, book, fresh=True).items() if entity)
+        return {own: entity.name for own, entity in real.items()}
+
+    def _note_stand_ins(self, real: Mapping[AssetName, Found]) -> None:
+        """Remember for the next write which stand-ins these assets may have had."""
+        now = self.clock.time()
+        for own, entity in real.items():
+            names = [AssetName(PLACEHOLDER, own.qualified_name)] + ([own] if own != entity.name else [])
+            known = self.state.lookups(names)
+            for name in names:
+                old = known.get(name)
+                # With the asset there nobody makes a new stand-in: one look a day is enough.
+                if old is None or old.found or not 0 <= now - old.checked_at < self.options.found_seconds:
+                    self._to_heal.setdefault(name, (entity, now))
+
+    def _heal_touched(self, report: WriteReport) -> None:
+        """Move the edges of the stand-ins noted, and remove those; what fails here is tried again, not reported."""
+        now = self.clock.time()
+        due = {name: entity for name, (entity, not_before) in self._to_heal.items() if not_before <= now}
+        if not due:
+            return
+        before = self.client.http.requests
+        try:
+            plan = self.healer.plan_for(due, self.book)
+            self.healer.apply(plan, self.book)
+            for name in due:
+                del self._to_heal[name]
+            for one, _ in plan.kept:
+                self._to_heal[one.name] = (due[one.name], now + self.options.grace_seconds)
+        except AdbLineageError as failure:
+            log.info("healing waits: %s", failure)
+        report.requests += self.client.http.requests - before
 
     def write(self, entities: Sequence[Mapping[str, Any]], missing: Sequence[Asset]) -> WriteReport:
         """Bring entities and stand-ins for `missing` assets into the catalog; unchanged ones are not sent."""
         with self._lock:
-            return self._writer.write(entities, missing, self.book, self.types_report)
+            report = self._writer.write(entities, missing, self.book, self.types_report)
+            self._heal_touched(report)
+            return report
+
+    def plan_heal(self) -> HealPlan:
+        """What `heal` would do for all stand-ins of ours; nothing is changed."""
+        with self._lock:
+            return self.healer.plan_all(self.book)
+
+    def heal(self, plan: HealPlan, progress: Progress = no_progress) -> None:
+        """Move edges and remove orphans as planned; what fails is added to the plan's `problems`."""
+        with self._lock:
+            self.healer.apply(plan, self.book, progress)
+
+    def plan_retire(self, unseen_seconds: float, progress: Progress = no_progress) -> RemovalPlan:
+        """What would go if all went that no run has asked for in so many seconds; nothing is changed."""
+        with self._lock:
+            return self._remover.plan_retire(self.book, unseen_seconds, progress)
+
+    def plan_purge(self, progress: Progress = no_progress) -> RemovalPlan:
+        """What would go if all went that we wrote; nothing is changed."""
+        with self._lock:
+            return self._remover.plan_purge(self.book, progress)
+
+    def remove(self, plan: RemovalPlan, progress: Progress = no_progress) -> None:
+        """Remove what a plan says; it may be repeated."""
+        with self._lock:
+            self._remover.apply(plan, self.book, progress)
 
     def status(self) -> Dict[str, Any]:
         """For `adb-lineage status`: endpoint, identity, breaker, rate, requests. Without secrets."""

@@ -15,13 +15,14 @@ import json
 import logging
 import threading
 import uuid
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 from urllib.parse import quote, urlsplit
 
 import requests
 from pyapacheatlas.core import AtlasClient
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
 
 from adb_lineage._version import __version__
 from adb_lineage.purview.answers import Answer, AnswerError, error, parse, redact
@@ -33,6 +34,7 @@ from adb_lineage.purview.retry import Governor
 log = logging.getLogger("adb_lineage.purview")
 
 Params = Mapping[str, Any]
+PAGE = 1000
 GUIDS_A_CALL = 150
 """`GET entity/bulk?guid=…` breaks at 194 guids in Purview: its URL limit is about 8 KB."""
 
@@ -123,8 +125,12 @@ class Http:
                 allow_redirects=False,
             )
             text = response.content
-        except requests.RequestException as failure:
-            answer = Answer(0, _network_code(failure), self._clean(str(failure)), client_id, call=call)
+        except (OSError, ValueError, HTTPError) as failure:  # requests' own errors are OSErrors
+            if isinstance(failure, OSError):
+                said = redact(str(failure), self._secrets(header))
+            else:  # http.client shows the whole header, in a form of its own
+                said = "a header can't be sent; is there a line break in a credential?"
+            answer = Answer(0, _network_code(failure), said, client_id, call=call)
             raise error(answer) from None  # the chain would show what was cleaned away
         request_id = response.headers.get("x-ms-correlation-request-id") or response.headers.get("x-ms-request-id")
         self.last_request_id = request_id or client_id
@@ -143,12 +149,20 @@ class Http:
             )
             raise error(answer._replace(code="not-json", request_id=self.last_request_id)) from None
 
+    def date(self) -> str:
+        """The catalog's clock, as its `Date` header tells it; raises `requests.RequestException`."""
+        response = self._session.get(
+            self._options.endpoint,
+            auth=_Bearer(None),
+            timeout=(self._options.connect_timeout, self._options.read_timeout),
+            verify=self._options.ca_bundle or True,
+            allow_redirects=False,
+        )
+        return response.headers.get("Date", "")
+
     def _secrets(self, header: Optional[str]) -> Tuple[str, ...]:
         token = header.split(" ", 1)[-1] if header else ""
         return (*self._options.secrets, token) if token else self._options.secrets
-
-    def _clean(self, text: str) -> str:
-        return redact(text, self._options.secrets)
 
     def close(self) -> None:
         """Wake waiting calls (they raise `RetryLater`) and close the connections."""
@@ -244,10 +258,31 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
         half = len(guids) // 2
         return self._by_guid(guids[:half], relationships) + self._by_guid(guids[half:], relationships)
 
-    def search(self, criteria: Mapping[str, Any]) -> Dict[str, Any]:
-        """One page of Purview's `search/query`."""
-        url = f"{self._options.service_url}/search/query"
-        return _mapping(self._http.send("POST", url, {"api-version": self._options.api_version}, dict(criteria)).body)
+    def delete_guids(self, guids: Sequence[str]) -> None:
+        """Delete entities; one that is already gone is no error."""
+        for start in range(0, len(guids), GUIDS_A_CALL):
+            params = {"guid": list(guids[start:start + GUIDS_A_CALL])}
+            self._http.send("DELETE", f"{self.endpoint_url}/entity/bulk", params)
+
+    def search_guids(self, type_name: str) -> Iterator[str]:
+        """Guids of the entities of one type that the search index knows. It lags, and leaves out some types."""
+        if self.is_purview:
+            url, params = f"{self._options.service_url}/search/query", {"api-version": self._options.api_version}
+            criteria: Dict[str, Any] = {"keywords": None, "limit": PAGE, "filter": {"and": [{"entityType": type_name}]}}
+        else:
+            url, params = f"{self.endpoint_url}/search/basic", {}
+            criteria = {"typeName": type_name, "excludeDeletedEntities": True, "limit": PAGE, "offset": 0}
+        seen = set()
+        while True:
+            body = _mapping(self._http.send("POST", url, params, criteria).body)
+            hits = [str(hit.get("id") or hit.get("guid")) for hit in body.get("value") or body.get("entities") or []]
+            new = [guid for guid in hits if guid not in seen]
+            yield from new
+            seen.update(new)
+            token = body.get("continuationToken")
+            if not new or (self.is_purview and not token) or len(hits) < PAGE:
+                return
+            criteria = {**criteria, **({"continuationToken": token} if token else {"offset": len(seen)})}
 
 
 def with_query(url: str, params: Optional[Params]) -> str:
@@ -279,11 +314,14 @@ def _entities(body: Any) -> List[Dict[str, Any]]:
     return list(entities.values()) if isinstance(entities, dict) else list(entities)
 
 
-def _network_code(failure: requests.RequestException) -> str:
+def _network_code(failure: Exception) -> str:
     """A code for a failure without an answer, for `answers.RULES`."""
     text = str(failure)
-    if isinstance(failure, requests.exceptions.SSLError) and "certificate" in text.lower():
+    is_certificate = isinstance(failure, requests.exceptions.SSLError) and "certificate" in text.lower()
+    if is_certificate or "CA certificate bundle" in text:
         return "tls"
+    if isinstance(failure, ValueError):  # requests: a URL, proxy or header that can't be one
+        return "settings"
     if isinstance(failure, requests.exceptions.ProxyError) and "407" in text:
         return "proxy-auth"
     if isinstance(failure, requests.Timeout):

@@ -8,11 +8,12 @@ from typing import Any, Callable, Collection, Dict, Iterable, Iterator, List, Ma
 
 from adb_lineage.assets import AssetName
 from adb_lineage.purview.client import encode
-from adb_lineage.purview.marks import SEEN, mark
+from adb_lineage.purview.marks import mark
 
 Entity = Dict[str, Any]
 FIELDS = ("attributes", "relationshipAttributes")
 GROW_AFTER = 5
+_CHANGEABLE = ("attributes", "customAttributes")
 
 
 @dataclass
@@ -28,17 +29,24 @@ class Item:
     size: int = 0
 
 
-def item(entity: Mapping[str, Any], kind: str, facts: Mapping[str, Any], volatile: Collection[str], now: float) -> Item:
+def item(
+    entity: Mapping[str, Any], kind: str, facts: Mapping[str, Any], volatile: Collection[str], last_run: str
+) -> Item:
     """Prepare an entity: our mark, hashes and size. The entity given is not changed.
 
-    Raises `ValueError` when it has no type or name, or can't be written as JSON.
+    `last_run` is the day that the mark tells; empty for none.
+
+    Raises `ValueError` or `TypeError` when it has no type or name, or can't be written as JSON.
     """
     copy: Entity = {key: dict(value) if key in FIELDS else value for key, value in entity.items() if key != "guid"}
     name = name_of(copy)
     if not name.type_name or not name.qualified_name:
         raise ValueError("an entity needs typeName and attributes.qualifiedName")
-    mark(copy, now)
     steady, changing = _split(copy, volatile)
+    last_run = last_run if kind in ("entity", "process") else ""
+    if kind != "column":  # it goes with its table
+        mark(copy, last_run)
+    changing["last run"] = last_run
     return Item(name, copy, kind, facts, _hash(steady), _hash(changing), len(encode(copy)))
 
 
@@ -182,12 +190,12 @@ class CallSize:
 
 def _split(entity: Mapping[str, Any], volatile: Collection[str]) -> Tuple[Entity, Entity]:
     """What counts as content, and what changes with every run."""
-    steady: Entity = {key: value for key, value in entity.items() if key not in ("attributes", "customAttributes")}
+    steady: Entity = {key: value for key, value in entity.items() if key not in _CHANGEABLE}
     changing: Entity = {}
-    for key in ("attributes", "customAttributes"):
+    for key in _CHANGEABLE:
         values = entity.get(key) or {}
-        steady[key] = {k: v for k, v in values.items() if k not in volatile and k != SEEN}
-        changing[key] = {k: v for k, v in values.items() if k in volatile or k == SEEN}
+        steady[key] = {k: v for k, v in values.items() if k not in volatile}
+        changing[key] = {k: v for k, v in values.items() if k in volatile}
     return steady, changing
 
 

@@ -87,11 +87,11 @@ def make(
         known = book.attributes(name.type_name)
         attributes.update((key, value) for key, value in asset.attributes.items() if key in known)
         relations = _parent(asset, book, parents)
-        text = "Written by adb_lineage from a Spark run; a scan will complete it."
+        text = "Seen in a Spark run; a scan will complete it."
     else:
         attributes["purview_qualifiedName"] = asset.name.qualified_name
         attributes["original_source"] = asset.name.type_name
-        text = "Placeholder of adb_lineage: no scan has brought this dataset."
+        text = "Placeholder for a dataset that no scan has brought."
     if dropped:
         text += f" {dropped} of {len(asset.columns)} columns are left out."
     attributes.setdefault("description", text)

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sqlite3
-import threading
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from adb_lineage.assets import AssetName
+from adb_lineage.database import MEMORY, Database, private_path
 
 log = logging.getLogger("adb_lineage.purview")
 
+VERSION = 1
 LOOKUPS_KEPT = 30 * 86_400.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lookup (
@@ -85,22 +85,23 @@ class State:
 
     def __init__(self, path: Optional[str], target: str) -> None:
         self._target = target
-        self._lock = threading.RLock()
-        self.problem = ""
-        try:
-            self._connection = _open(path)
-        except (sqlite3.Error, OSError) as failure:
-            self._connection = self._in_memory(f"{path}: {failure}")
+        self._trouble = ""
+        self._database = self._open(private_path(path) if path else MEMORY)
+        if path:
+            try:
+                self._database.run(lambda connection: None)
+            except (sqlite3.Error, OSError) as failure:
+                self._in_memory(f"{path}: {failure}")
 
-    def _in_memory(self, why: str) -> sqlite3.Connection:
-        self.problem = f"remembering nothing across restarts: {why}"
-        log.info("%s", self.problem)
-        return _open(None)
+    @property
+    def problem(self) -> str:
+        """Why nothing, or not everything, is remembered; empty when all is well."""
+        aside = self._database.set_aside
+        return self._trouble or (f"a broken file was set aside as {aside}" if aside else "")
 
     def close(self) -> None:
         """Close the file."""
-        with self._lock:
-            self._connection.close()
+        self._database.close()
 
     def lookups(self, names: Iterable[AssetName]) -> Dict[AssetName, Lookup]:
         """What was looked up of these names before."""
@@ -200,45 +201,42 @@ class State:
 
     def _rows(self, table: str, columns: str, names: Iterable[AssetName]) -> List[Tuple[AssetName, Any]]:
         query = f"SELECT {columns} FROM {table} WHERE {_KEY}"
-        found = []
-        for name in dict.fromkeys(names):
-            rows = self._all(query, self._key(name))
-            if rows:
-                found.append((name, rows[0]))
-        return found
+        wanted = [(name, self._key(name)) for name in dict.fromkeys(names)]
+
+        def work(connection: sqlite3.Connection) -> List[Tuple[AssetName, Any]]:
+            rows = ((name, connection.execute(query, key).fetchone()) for name, key in wanted)
+            return [(name, row) for name, row in rows if row is not None]
+
+        return (self._run(work, write=False) or []) if wanted else []
 
     def _all(self, query: str, values: Sequence[Any]) -> List[Any]:
-        with self._lock:
-            try:
-                return self._connection.execute(query, values).fetchall()
-            except sqlite3.Error as failure:
-                self._damaged(failure)
-                return []
+        return self._run(lambda connection: connection.execute(query, values).fetchall(), write=False) or []
 
     def _many(self, statement: str, rows: Sequence[Sequence[Any]]) -> None:
-        if not rows:
-            return
-        with self._lock:
-            for _ in range(2):
-                try:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                    self._connection.executemany(statement, rows)
-                    self._connection.execute("COMMIT")
-                    return
-                except sqlite3.Error as failure:
-                    if self._connection.in_transaction:
-                        self._connection.execute("ROLLBACK")
-                    if not self._damaged(failure):
-                        return
+        if rows:
+            self._run(lambda connection: connection.executemany(statement, rows) and None, write=True)
 
-    def _damaged(self, failure: sqlite3.Error) -> bool:
-        """Go on in memory; False when the file is only busy, and what was to be remembered is left out."""
-        if "locked" in str(failure) or "busy" in str(failure):
-            log.info("state is busy: %s", failure)
-            return False
-        self._connection.close()
-        self._connection = self._in_memory(str(failure))
-        return True
+    def _run(self, work: Callable[[sqlite3.Connection], Any], write: bool) -> Any:
+        for _ in range(2):
+            try:
+                return self._database.run(work, write=write)
+            except (sqlite3.Error, OSError) as failure:
+                if "locked" in str(failure):  # another process is busy: this once we do without
+                    log.info("state is busy: %s", failure)
+                    return None
+                self._in_memory(str(failure))
+        return None
+
+    def _in_memory(self, why: str) -> None:
+        self._trouble = f"nothing is remembered across restarts: {why}"
+        log.info("%s", self._trouble)
+        self._database.close()
+        self._database = self._open(MEMORY)
+
+    @staticmethod
+    def _open(path: str) -> Database:
+        # What the file holds can be had again: a commit need not reach the disk at once.
+        return Database(path, _SCHEMA, VERSION, synchronous="NORMAL", busy_seconds=10.0)
 
 
 _KEY = "target = ? AND type_name = ? AND qualified_name = ?"
@@ -247,20 +245,3 @@ _WRITTEN = "guid, kind, content, volatile, created, sent_at, checked_at, seen_at
 
 def _written(row: Sequence[Any]) -> Tuple[str, str, str, str, bool, float, float, float, Mapping[str, Any]]:
     return row[0], row[1], row[2], row[3], bool(row[4]), row[5], row[6], row[7], json.loads(row[8])
-
-
-def _open(path: Optional[str]) -> sqlite3.Connection:
-    if path:
-        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-        # Names of tables and paths are nobody else's business.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        os.chmod(path, 0o600)
-    connection = sqlite3.connect(path or ":memory:", timeout=10.0, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=NORMAL")
-        connection.executescript(_SCHEMA)
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection

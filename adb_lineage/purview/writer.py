@@ -15,6 +15,7 @@ from adb_lineage.purview import payload, placeholders
 from adb_lineage.purview.answers import Answer, AnswerError, NotAllowed, Refused, TooMuch, Unavailable, may_be_content
 from adb_lineage.purview.client import PooledAtlasClient
 from adb_lineage.purview.clock import Clock
+from adb_lineage.purview.marks import day
 from adb_lineage.purview.options import PurviewOptions
 from adb_lineage.purview.payload import CallSize, Item
 from adb_lineage.purview.report import WriteReport
@@ -80,6 +81,8 @@ class _Write:
         self._suspects: List[Tuple[Item, AnswerError]] = []
         self._accepted = 0
         self._resent: Set[AssetName] = set()
+        # A date that is never brought up to date would make a busy edge look dead.
+        self._today = day(self._clock.time()) if self._options.volatile_seconds is not None else ""
 
     # -- what there is to do ---------------------------------------------------------------------------------------
 
@@ -133,8 +136,8 @@ class _Write:
     def _add(self, entity: Mapping[str, Any], kind: str, facts: Mapping[str, Any]) -> Optional[Item]:
         renamed = payload.replaced(entity, self._rename)
         try:
-            one = payload.item(renamed, kind, facts, self._options.volatile, self._clock.time())
-        except ValueError as failure:  # UnicodeEncodeError is one of them
+            one = payload.item(renamed, kind, facts, self._options.volatile, self._today)
+        except (TypeError, ValueError) as failure:  # UnicodeEncodeError is a ValueError
             name = payload.name_of(entity)
             self.report.refuse(name, Answer(0, "not-json", f"can't be written as JSON: {failure}"))
             self._dropped.add(name)

@@ -50,7 +50,7 @@ class Observed:
 
     def __init__(self, spark: Any, folder: Path) -> None:
         from adb_lineage.capture.capture import Capture, CaptureOptions
-        from adb_lineage.capture.context import LOCAL_PROPERTIES, RunContext
+        from adb_lineage.capture.context import SPARK_PROPERTIES, script_environment
         from adb_lineage.capture.events import Application
         from adb_lineage.capture.tap import open_tap
         from adb_lineage.record import Record
@@ -62,9 +62,9 @@ class Observed:
         self._events: List[Dict[str, Any]] = []
         application = Application(
             context.applicationId, context.appName, context.startTime, context.version, "tests")
-        tap = open_tap(context, None, capacity=1000, allowed=LOCAL_PROPERTIES, session_only=False)
+        tap = open_tap(context, lambda _: spark, capacity=1000, allowed=SPARK_PROPERTIES, session_only=False)
         self.capture = Capture(
-            tap, application, RunContext({}, notebook="tests"), self, self.record, CaptureOptions())
+            tap, application, script_environment("tests"), self, self.record, CaptureOptions())
         self.capture.start()
 
     def emit(self, event: Any) -> None:
