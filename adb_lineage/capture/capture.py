@@ -155,7 +155,7 @@ class Capture:
         captured = Captured(finished, analysis)
         try:
             captured.statement = self._statement(jvm, query)
-            if analysis.output is not None and not finished.failure:
+            if analysis.outputs and not finished.failure:
                 captured.statistics = self._statistics(jvm, query)
         except OutOfTime:
             pass  # extras only; the datasets are there
@@ -240,8 +240,8 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
         "reason": reason,
         "failed": finished.failure.partition("\n")[0][:STATEMENT_CHARACTERS],
         "inputs": [_named(one) for one in analysis.inputs],
-        "outputs": [_named(analysis.output)] if analysis.output else [],
-        "columns": len(analysis.columns),
+        "outputs": [_named(one.dataset) for one in analysis.outputs],
+        "columns": sum(len(one.columns) for one in analysis.outputs),
         "notes": list(analysis.notes),
         "seconds": round(captured.seconds, 4),
         "round_trips": captured.round_trips,
