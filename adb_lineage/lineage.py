@@ -158,9 +158,9 @@ class Lineage:
             capture.start()
 
     def _build(self, context: Any, tap: Any, configuration: Mapping[str, str]) -> Capture:
-        from adb_lineage.capture.analysis import Limits
         from adb_lineage.capture.capture import Capture, CaptureOptions
         from adb_lineage.capture.context import RunContext
+        from adb_lineage.capture.describing import Limits
         from adb_lineage.capture.events import Application
 
         settings = self.settings

@@ -11,8 +11,11 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
+
+from adb_lineage.capture.describing import Describer, open_describer
 
 RELAY_CLASS = "adb.lineage.Relay"
 REGISTRY_KEY = "adb_lineage.relay"
@@ -47,6 +50,10 @@ class Tap(Protocol):
 
     kind: str
 
+    @property
+    def describer(self) -> Describer:
+        """How the plans of its queries are described; made when first asked for."""
+
     def poll(self, seconds: float) -> Optional[Finished]:
         """The next finished query, or None after that time."""
 
@@ -72,6 +79,7 @@ class RelayTap:
     kind = "relay"
 
     def __init__(self, context: Any, *, capacity: int, allowed: Sequence[str], session: Optional[str] = None) -> None:
+        self._context = context
         self._jvm = context._jvm
         self._gateway = context._gateway
         self._bus = context._jsc.sc().listenerBus()
@@ -111,6 +119,11 @@ class RelayTap:
         arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
         arguments[3] = prefixes
         return compiler.getClassLoader().loadClass(RELAY_CLASS).getConstructors()[0].newInstance(arguments)
+
+    @cached_property
+    def describer(self) -> Describer:
+        """See Tap."""
+        return open_describer(self._context)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
@@ -174,6 +187,11 @@ class ListenerTap:
             self._queue.put_nowait((function, query, failure, nanoseconds, time.time()))
         except queue.Full:
             self._counters["dropped"] += 1
+
+    @cached_property
+    def describer(self) -> Describer:
+        """See Tap."""
+        return open_describer(self._context)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
