@@ -77,6 +77,8 @@ class Settings:
     prefer: str = _setting("location", "which is the asset when a table has a name and a location",
                            allowed=("location", "table"))
     include_one_sided: bool = _setting(False, "write runs that only read or only write")
+    include_failed: bool = _setting(False, "write runs that failed")
+    indirect_columns: bool = _setting(True, "write columns that only decide about rows (filter, join, group, sort)")
     create_missing: str = _setting("typed", "what stands in for an asset that no scan has brought yet",
                                    allowed=("typed", "placeholder", "skip"))
 
