@@ -3,21 +3,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
 
-from adb_lineage.capture.columns import ColumnLineage, TooManyEdges
+from adb_lineage.capture.columns import ColumnLineage, Columns, TooManyEdges
 from adb_lineage.capture.datasets import Dataset, Field, fields_of
 from adb_lineage.capture.describing import Describer, Description, Limits, Plans, subqueries
 from adb_lineage.capture.jvm import Jvm, OutOfTime
+from adb_lineage.capture.memory import Memory, Remembered, attributes_of, renumbered
 from adb_lineage.capture.plan import Node
+from adb_lineage.capture.rdd_graph import RddGraph
 from adb_lineage.capture.readers import COMMANDS, RELATIONS, Reading, Write
 from adb_lineage.capture.readers.base import unknown_relation
 from adb_lineage.capture.surroundings import Surroundings
-from adb_lineage.capture.transformations import Lineage, Source, Transformation
+from adb_lineage.capture.transformations import Lineage, Source, Transformation, add
 
 # Leaves that hold no dataset: values of the query itself, or references to other parts of the plan.
-NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef", "LogicalRDD", "ExternalRDD",
+NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef",
                         "UnresolvedRelation", "CommandResult"))
+# Leaves over an RDD: it may hold the result of a plan that came before, or be read from files.
+RDD_LEAVES = frozenset(("LogicalRDD", "ExternalRDD"))
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class Analysis:
     skipped: str = ""
     notes: Tuple[str, ...] = ()
     plan_json: str = ""
+    streams: Tuple[str, ...] = ()
+    """Runs of the streaming queries whose batches were read, as `foreachBatch` does."""
 
     def relocated(self, nested: Analysis) -> Analysis:
         """This one with the location that a nested execution of the same command knew."""
@@ -68,6 +74,12 @@ class _Work:
     leaves: Dict[int, Tuple[Dataset, ...]] = field(default_factory=dict)
     numbers: Dict[Node, int] = field(default_factory=dict)
     notes: List[str] = field(default_factory=list)
+    memory: Memory = field(default_factory=Memory)
+    rdds: Optional[RddGraph] = None
+    stream: str = ""
+    given: Dict[Node, Columns] = field(default_factory=dict)
+    indirect: Dict[Source, FrozenSet[Transformation]] = field(default_factory=dict)
+    streams: List[str] = field(default_factory=list)
 
     def reading(self, node: Node) -> Reading:
         return Reading(node, self.objects.get(node), self.jvm, self.surroundings, self.note)
@@ -84,18 +96,81 @@ class _Work:
         return description
 
 
-def analyse(query: Any, jvm: Jvm, surroundings: Surroundings, limits: Limits, describer: Describer, *,
-            keep_plan: bool = False) -> Analysis:
-    """Analyse a JVM QueryExecution by its analysed plan. Never raises for what a plan contains."""
-    work = _Work(jvm, surroundings, limits, Plans(describer, jvm, limits))
-    description = work.describe(jvm.ask(query, "analyzed"))
+@dataclass(frozen=True)
+class Means:
+    """What an analysis works with: the describer of plans, what was remembered, and what follows RDDs."""
+
+    jvm: Jvm
+    surroundings: Surroundings
+    limits: Limits
+    describer: Describer
+    memory: Memory = field(default_factory=Memory)
+    rdds: Optional[RddGraph] = None
+    stream: str = ""
+    """The run of the streaming query whose batch the query is part of."""
+
+    def work(self) -> _Work:
+        """A fresh start with these means."""
+        return _Work(self.jvm, self.surroundings, self.limits, Plans(self.describer, self.jvm, self.limits),
+                     memory=self.memory, rdds=self.rdds, stream=self.stream)
+
+
+def analyse(query: Any, means: Means, *, keep_plan: bool = False, remember: bool = False,
+            before_rdd: int = 0) -> Analysis:
+    """Analyse a JVM QueryExecution by its analysed plan. Never raises for what a plan contains.
+
+    `remember`: its result lives on under another plan (a checkpoint), over an RDD with a number below `before_rdd`.
+    """
+    work = means.work()
+    description = work.describe(means.jvm.ask(query, "analyzed"))
     root = description.root
     try:
         analysis = _read(work, description)
+        if remember:
+            means.memory.remember(_remembered(work, description, before_rdd=before_rdd))
     except OutOfTime as error:
         work.note(str(error))
         analysis = Analysis(root.name, inputs=_inputs(work), skipped=str(error))
-    return replace(analysis, notes=tuple(work.notes), plan_json=description.redacted() if keep_plan else "")
+    return replace(analysis, notes=tuple(work.notes), streams=tuple(work.streams),
+                   plan_json=description.redacted() if keep_plan else "")
+
+
+def analyse_stream(plan: Any, means: Means, write: Callable[[Callable[[str], None]], Optional[Write]]) -> Analysis:
+    """Analyse the plan of a streaming query, and remember it for what its batches are handed to.
+
+    `write` tells the sink, None for one that keeps nothing or hands its batches on; it is given a place for notes.
+    """
+    work = means.work()
+    description = work.describe(plan)
+    try:
+        _number_leaves(work, description.root)
+        kept = _remembered(work, description, stream=means.stream)
+        means.memory.remember(kept)
+        target = write(work.note)
+    except OutOfTime as error:
+        work.note(str(error))
+        return Analysis("StreamingQuery", _inputs(work), skipped=str(error), notes=tuple(work.notes))
+    outputs: Tuple[Output, ...] = ()
+    if target is not None and target.dataset is not None:
+        schema = fields_of(json.loads(means.jvm.ask(plan, "schema", "json")))
+        dataset = target.dataset if target.dataset.schema else target.dataset.with_schema(schema)
+        columns = {attribute.name: kept.columns.lineage[attribute.id] for attribute in kept.columns.attributes
+                   if kept.columns.lineage.get(attribute.id)}
+        outputs = (Output(dataset, target.lifecycle, columns=columns, indirect=kept.indirect),)
+    return Analysis("StreamingQuery", _inputs(work), outputs, leaves=dict(work.leaves), notes=tuple(work.notes))
+
+
+def _remembered(work: _Work, description: Description, stream: str = "", before_rdd: int = 0) -> Remembered:
+    """A plan's leaves and columns; without columns where the plan was too big for them."""
+    lineage = ColumnLineage(work.numbers, work.limits.column_edges, given=work.given)
+    lineage.indirect.update(work.indirect)
+    try:
+        columns = lineage.evaluate(description.root)
+        return Remembered(dict(work.leaves), columns, dict(lineage.indirect), stream, before_rdd)
+    except Exception as error:  # noqa: BLE001  an unforeseen operator costs the columns, not the datasets
+        work.note(f"columns could not be followed: {_short(error)}")
+        output = attributes_of(description.root.trees("output"))
+        return Remembered(dict(work.leaves), Columns(output, {}), {}, stream, before_rdd)
 
 
 def _read(work: _Work, description: Description) -> Analysis:
@@ -146,9 +221,40 @@ def _number_leaves(work: _Work, plan: Node) -> None:
         for leaf in part.leaves():
             if leaf.name in NO_DATASET or leaf in work.numbers:
                 continue
-            number = len(work.numbers)
+            if leaf.name in RDD_LEAVES:
+                _read_rdd_leaf(work, leaf)
+                continue
+            number = len(work.leaves)
             work.numbers[leaf] = number
             work.leaves[number] = _read_leaf(work, leaf)
+
+
+def _read_rdd_leaf(work: _Work, leaf: Node) -> None:
+    """A leaf over an RDD: the plan that made it, where it is remembered; otherwise the files the RDD was read from."""
+    java = work.objects.get(leaf)
+    if leaf in work.given or java is None:
+        return
+    attributes = attributes_of(leaf.trees("output"))
+    work.given[leaf] = Columns(attributes, {})
+    rdd = work.jvm.ask(java, "rdd")
+    plan = work.memory.recall(tuple(one.id for one in attributes), int(work.jvm.ask(rdd, "id")))
+    if plan is None and work.stream:
+        plan = work.memory.of_stream(work.stream, [one.name for one in attributes])
+    if plan is not None:
+        leaves, moved = renumbered(plan, len(work.leaves))
+        work.leaves.update(leaves)
+        add(work.indirect, moved.indirect)
+        work.given[leaf] = Columns(attributes, {one.id: moved.columns.at(position) for position, one
+                                                in enumerate(attributes[:len(moved.columns.attributes)])})
+        if plan.stream and plan.stream not in work.streams:
+            work.streams.append(plan.stream)
+        return
+    if work.rdds is None:
+        return
+    found = work.rdds.sources(rdd, work.jvm)
+    for note in found.notes:
+        work.note(note)
+    work.leaves[len(work.leaves)] = found.datasets
 
 
 def _read_leaf(work: _Work, leaf: Node) -> Tuple[Dataset, ...]:
@@ -181,7 +287,8 @@ def _inputs(work: _Work) -> Tuple[Dataset, ...]:
 
 
 def _columns(work: _Work, query: Node) -> Tuple[Dict[str, Lineage], Mapping[Source, FrozenSet[Transformation]]]:
-    lineage = ColumnLineage(work.numbers, work.limits.column_edges)
+    lineage = ColumnLineage(work.numbers, work.limits.column_edges, given=work.given)
+    lineage.indirect.update(work.indirect)
     try:
         result = lineage.evaluate(query)
     except TooManyEdges as error:

@@ -72,6 +72,8 @@ class ColumnLineage:
     max_edges: int
     indirect: Dict[Source, FrozenSet[Transformation]] = field(default_factory=dict)
     unknown: List[str] = field(default_factory=list)
+    given: Mapping[Node, Columns] = field(default_factory=dict)
+    """The columns of leaves that stand for a plan which was evaluated before."""
     _definitions: Dict[int, Columns] = field(default_factory=dict)
     _edges: int = 0
 
@@ -258,6 +260,9 @@ def _lateral_join(work: ColumnLineage, node: Node, children: List[Columns], oute
 
 def _leaf(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
     """A leaf with a number is a source; any other (a range, a local relation, an RDD) starts from nothing."""
+    given = work.given.get(node)
+    if given is not None:
+        return given
     number = work.leaves.get(node)
     expressions = node.trees("output") or node.trees("dataCols") + node.trees("partitionCols")
     attributes = tuple(_attributes(expressions))
