@@ -6,6 +6,10 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from adb_lineage.assets import AssetName
+from adb_lineage.translate import TranslateOptions, translate_run
+from adb_lineage.translate.process import process_hash
 from tests.translate.world import (
     HOST,
     LAKE,
@@ -19,10 +23,6 @@ from tests.translate.world import (
     process_of,
     translated,
 )
-
-from adb_lineage.assets import AssetName
-from adb_lineage.translate import TranslateOptions, translate_run
-from adb_lineage.translate.process import process_hash
 
 
 def md5(text):
@@ -199,14 +199,15 @@ def test_facts_of_the_run_are_told():
     done = event(inputs=[dataset("a")], time="2026-01-01T00:01:30.5Z",
                  outputs=[{**dataset("b"), "outputFacets": {"outputStatistics": {"rowCount": 1200, "size": 5}}}])
     description = process_of(translated(start, done))["description"]
-    for fact in ("Reads 1, writes 1", "COMPLETE", "2026-01-01T00:01:30.5Z", "90.5 s", "1200 rows", "someone@example.com",
-                 f"https://{HOST}/jobs/12/runs/98?o=4630430682081461"):
+    for fact in ("Reads 1, writes 1", "COMPLETE", "2026-01-01T00:01:30.5Z", "90.5 s", "1200 rows",
+                 "someone@example.com", f"https://{HOST}/jobs/12/runs/98?o=4630430682081461"):
         assert fact in description
 
 
 def test_the_plan_is_redacted_and_goes_when_it_is_too_large():
     plan = {"plan": [{"class": "org.apache.spark.sql.catalyst.expressions.Literal", "value": "Jane Doe"},
-                     {"class": "x.JDBCRelation", "options": {"password": "hunter2", "url": "jdbc:x://u:pw@h/d?token=abc"}}]}
+                     {"class": "x.JDBCRelation",
+                      "options": {"password": "hunter2", "url": "jdbc:x://u:pw@h/d?token=abc"}}]}
     both = {"inputs": [dataset("a")], "outputs": [dataset("b")]}
     told = process_of(translated(event(**both, **{"spark.logicalPlan": plan})))["sparkPlan"]
     assert json.loads(told)["plan"][0]["value"] == "***"
@@ -278,7 +279,7 @@ def test_storage_that_no_scan_reaches_never_stands_for_a_table(location):
 
 
 def test_a_warehouse_folder_as_namespace_stands_for_the_workspaces_metastore():
-    symlinks = {"identifiers": [{"namespace": "abfss://c@lake.dfs.core.windows.net/db", "name": "db.t", "type": "TABLE"}]}
+    symlinks = {"identifiers": [{"namespace": f"{LAKE}/db", "name": "db.t", "type": "TABLE"}]}
     translation = translated(event(inputs=[dataset("db/t", symlinks=symlinks)], outputs=[dataset("b")]))
     assert translation.assets[0].name.qualified_name == f"{URL}/db/t"
     assert translation.links[0].other.name == AssetName("hive_table", f"db.t@{HOST}")
@@ -286,8 +287,8 @@ def test_a_warehouse_folder_as_namespace_stands_for_the_workspaces_metastore():
 
 def test_malformed_parts_are_skipped_with_the_reason_and_the_rest_stays():
     bad = event(inputs=[dataset("a"), None, 7, {"namespace": 1, "name": "x"}, {"name": "no namespace"}, {}],
-                outputs=[dataset("b", columnLineage={"fields": {"y": {"inputFields": [None, {"field": 1}, "x"]}, "z": 3}},
-                                 schema={"fields": "none"}, symlinks={"identifiers": [None, {"name": "x"}]})])
+                outputs=[dataset("b", schema={"fields": "none"}, symlinks={"identifiers": [None, {"name": "x"}]},
+                                 columnLineage={"fields": {"y": {"inputFields": [None, {"field": 1}, "x"]}, "z": 3}})])
     translation = translated(bad, None, "text", {"no": "run"}, {"run": None})
     assert names(process_of(translation)["inputs"]) == [f"{URL}/a"]
     reasons = [skip.reason for skip in translation.skipped]
@@ -342,9 +343,9 @@ def test_text_that_utf8_cannot_hold_and_nesting_without_end():
     for _ in range(5000):
         current["fields"] = [{"name": "x"}]
         current = current["fields"][0]
-    broken = event(inputs=[dataset("\ud800")], outputs=[dataset("b", schema=deep, columnLineage=lineage(
-        ("\ud800", "\udfff", "y\ud800")))], environment={"spark.databricks.notebook.path": "/\ud800/nb", "user": "\ud800"},
-        **{"spark.logicalPlan": {"plan": deep}})
+    output = dataset("b", schema=deep, columnLineage=lineage(("\ud800", "\udfff", "y\ud800")))
+    broken = event(inputs=[dataset("\ud800")], outputs=[output], **{"spark.logicalPlan": {"plan": deep}},
+                   environment={"spark.databricks.notebook.path": "/\ud800/nb", "user": "\ud800"})
     translation = translated(broken, broken)
     json.dumps(translation.entities(), ensure_ascii=False).encode("utf-8")
     assert translation.has_lineage
