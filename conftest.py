@@ -69,7 +69,7 @@ def spark_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 def observed(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     """The session, tapped by the relay; what the capture emits is kept as JSON."""
     from adb_lineage.capture.capture import Capture, CaptureOptions
-    from adb_lineage.capture.context import LOCAL_PROPERTIES, RunContext
+    from adb_lineage.capture.context import SPARK_PROPERTIES, script_environment
     from adb_lineage.capture.events import Application
     from adb_lineage.capture.tap import open_tap
     from adb_lineage.openlineage_client import Serde
@@ -85,8 +85,8 @@ def observed(spark_session: Any, tmp_path_factory: pytest.TempPathFactory) -> It
 
     record = Record(str(folder / "record.sqlite"))
     application = Application(context.applicationId, context.appName, context.startTime, context.version, "tests")
-    tap = open_tap(context, None, capacity=1000, allowed=LOCAL_PROPERTIES, session_only=False)
-    capture = Capture(tap, application, RunContext({}, notebook="tests"), Keep(), record, CaptureOptions())
+    tap = open_tap(context, lambda _: spark_session, capacity=1000, allowed=SPARK_PROPERTIES, session_only=False)
+    capture = Capture(tap, application, script_environment("tests"), Keep(), record, CaptureOptions())
     capture.start()
     yield Observed(spark_session, capture, kept, record, folder)
     capture.stop(10)

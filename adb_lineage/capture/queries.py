@@ -3,11 +3,6 @@ from __future__ import annotations
 
 from typing import Dict, Tuple
 
-import sqlglot
-from sqlglot import exp
-from sqlglot.errors import SqlglotError
-from sqlglot.optimizer.scope import traverse_scope
-
 # Spark's name of a subquery it wraps: `(select …) SPARK_GEN_SUBQ_0`.
 _DIALECTS = {"sqlserver": "tsql", "postgres": "postgres", "mysql": "mysql", "mariadb": "mysql", "oracle": "oracle",
              "snowflake": "snowflake", "redshift": "redshift", "bigquery": "bigquery", "databricks": "databricks",
@@ -22,6 +17,11 @@ def tables_in_query(source: str, dialect: str) -> Tuple[str, ...]:
     text = source.strip()
     if not any(mark in text for mark in "( \n\t") or text[:1] in "[\"`" and "(" not in text:
         return (source,)
+    import sqlglot  # takes a while, and few queries need it
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+    from sqlglot.optimizer.scope import traverse_scope
+
     statement = text if text[:1] != "(" else f"select * from {text}"
     if not text.lower().startswith(("select", "with", "(")):
         statement = f"select * from {text}"

@@ -4,17 +4,17 @@ A third kind of tap (client-side capture under Spark Connect) only has to have t
 """
 from __future__ import annotations
 
+import hashlib
 import os
 import pkgutil
 import queue
 import threading
+import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
 
-RELAY_CLASS = "adb.lineage.Relay"
-REGISTRY_KEY = "adb_lineage.relay"
 LEASE_MILLIS = 10_000
 SLEEP_MILLIS = 300_000
 
@@ -84,32 +84,15 @@ class RelayTap:
     def _find(self, context: Any, capacity: int, allowed: Sequence[str]) -> Any:
         """The relay of this application: another process of the same driver may have registered it already."""
         properties = self._jvm.java.lang.System.getProperties()
-        key = f"{REGISTRY_KEY}.{context.applicationId}"
-        relay = properties.get(key)
+        self._key = f"{relay_package()}.{context.applicationId}"
+        relay = properties.get(self._key)
         if relay is None:
-            relay = self._compile(capacity, allowed)
-            first = properties.putIfAbsent(key, relay)
+            relay = new_relay(context, capacity, allowed)
+            first = properties.putIfAbsent(self._key, relay)
             if first is not None:
                 return first
             _add_to_queue(self._bus, relay)
-        self._key = key
         return relay
-
-    def _compile(self, capacity: int, allowed: Sequence[str]) -> Any:
-        lang = self._jvm.java.lang
-        source = pkgutil.get_data("adb_lineage.capture", "relay.java")
-        compiler = self._jvm.org.codehaus.janino.SimpleCompiler()
-        compiler.setParentClassLoader(lang.Thread.currentThread().getContextClassLoader())
-        compiler.cook((source or b"").decode())
-        prefixes = self._gateway.new_array(lang.String, len(allowed))
-        for position, prefix in enumerate(allowed):
-            prefixes[position] = prefix
-        arguments = self._gateway.new_array(lang.Object, 4)
-        arguments[0] = capacity
-        arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
-        arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
-        arguments[3] = prefixes
-        return compiler.getClassLoader().loadClass(RELAY_CLASS).getConstructors()[0].newInstance(arguments)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
@@ -151,7 +134,8 @@ class ListenerTap:
     def __init__(self, context: Any, session: Any, *, capacity: int) -> None:
         from pyspark.java_gateway import ensure_callback_server_started
 
-        self._queue: queue.Queue[Finished] = queue.Queue(capacity)
+        self._queue: queue.Queue[Tuple[str, Any, Any, int, float]] = queue.Queue(capacity)
+        self._number = 0
         self._counters = {"seen": 0, "dropped": 0, "unheard": 0}
         self._context = context
         try:
@@ -165,23 +149,26 @@ class ListenerTap:
             raise TapUnavailable(f"no listener can be registered: {_first_line(error)}") from error
 
     def offer(self, function: str, query: Any, failure: Any, nanoseconds: int) -> None:
-        """Called on a thread of Spark's listener bus: note the query and return."""
+        """Called on a thread of Spark's listener bus: note the query and return.
+
+        No call into the JVM from here: it would be served without Unity Catalog's credentials.
+        """
         self._counters["seen"] += 1
-        number = self._counters["seen"]
-        now = int(self._context._jvm.java.lang.System.currentTimeMillis()) if failure is None else 0
-        text = "" if failure is None else str(failure.getMessage())
         try:
-            self._queue.put_nowait(Finished(number, query, number, number, now - nanoseconds // 1_000_000, now,
-                                            function=function, failure=text))
+            self._queue.put_nowait((function, query, failure, nanoseconds, time.time()))
         except queue.Full:
             self._counters["dropped"] += 1
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
         try:
-            return self._queue.get(timeout=seconds)
+            function, query, failure, nanoseconds, ended = self._queue.get(timeout=seconds)
         except queue.Empty:
             return None
+        self._number += 1
+        end = int(ended * 1000)
+        return Finished(self._number, query, self._number, self._number, end - nanoseconds // 1_000_000, end,
+                        function=function, failure="" if failure is None else str(failure.getMessage()))
 
     def done(self, finished: Finished) -> None:
         """See Tap."""
@@ -233,18 +220,56 @@ class _Listener:
         implements = ["org.apache.spark.sql.util.QueryExecutionListener"]
 
 
-def open_tap(context: Any, session: Any, *, capacity: int, allowed: Sequence[str], session_only: bool) -> Tap:
-    """The best tap that works here. Raises TapUnavailable with the reason of each that does not."""
+def relay_package() -> str:
+    """The Java package of the relay, named by its source: another version of ours has a class of its own."""
+    return f"adb.lineage.r{hashlib.sha256(_relay_source()).hexdigest()[:12]}"
+
+
+def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
+    """A relay that is on no bus yet.
+
+    The class is compiled once a JVM and kept there: Py4J remembers methods by class name, so a second class of the
+    same name would not answer.
+    """
+    lang = context._jvm.java.lang
+    properties = lang.System.getProperties()
+    class_name = f"{relay_package()}.Relay"
+    relay_class = properties.get(class_name)
+    if relay_class is None:
+        compiler = context._jvm.org.codehaus.janino.SimpleCompiler()
+        compiler.setParentClassLoader(lang.Thread.currentThread().getContextClassLoader())
+        compiler.cook(_relay_source().decode().replace("package adb.lineage;", f"package {relay_package()};"))
+        relay_class = compiler.getClassLoader().loadClass(class_name)
+        relay_class = properties.putIfAbsent(class_name, relay_class) or relay_class
+    prefixes = context._gateway.new_array(lang.String, len(allowed))
+    for position, prefix in enumerate(allowed):
+        prefixes[position] = prefix
+    arguments = context._gateway.new_array(lang.Object, 4)
+    arguments[0] = capacity
+    arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
+    arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
+    arguments[3] = prefixes
+    return relay_class.getConstructors()[0].newInstance(arguments)
+
+
+def _relay_source() -> bytes:
+    return pkgutil.get_data("adb_lineage.capture", "relay.java") or b""
+
+
+def open_tap(context: Any, session_of: Callable[[Any], Any], *, capacity: int, allowed: Sequence[str],
+             session_only: bool) -> Tap:
+    """The best tap that works here; `session_of` gives the SparkSession of a SparkContext, where it is needed.
+
+    Raises TapUnavailable with the reason of each that does not work.
+    """
     reasons: List[str] = []
-    own = None
-    if session_only:
-        own = str(session._jsparkSession.sessionUUID())
+    own = str(session_of(context)._jsparkSession.sessionUUID()) if session_only else None
     try:
         return RelayTap(context, capacity=capacity, allowed=allowed, session=own)
     except TapUnavailable as error:
         reasons.append(str(error))
     try:
-        return ListenerTap(context, session, capacity=capacity)
+        return ListenerTap(context, session_of(context), capacity=capacity)
     except TapUnavailable as error:
         reasons.append(str(error))
     raise TapUnavailable("; ".join(reasons))
