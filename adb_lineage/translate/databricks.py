@@ -68,8 +68,13 @@ def workspace_host(run: Run, default: Optional[str]) -> str:
     if before and (mark or _WORKSPACE_ID.match(before) or before.endswith(_SUFFIX)):
         return with_suffix(before)
     if default:
-        return with_suffix(default) if _WORKSPACE_ID.match(default) else default
+        return full_host(default)
     return with_suffix(before) if before and before != "default" and _is_databricks(run) else DEFAULT_WORKSPACE
+
+
+def full_host(workspace: str) -> str:
+    """A workspace as people write it: `adb-123.4` gets Azure's suffix, any other name stays as it is."""
+    return with_suffix(workspace) if _WORKSPACE_ID.match(workspace) else workspace
 
 
 def with_suffix(workspace: str) -> str:

@@ -97,7 +97,8 @@ class _Reader:
         levels, given = read("levels", self._levels) or (None, {})
         return Rule(
             name=name,
-            source=section.get("source") or "",
+            source=read("source", _text) or "",
+            about=read("about", _text) or "",
             namespace=read("namespace", self.regex) or re.compile(""),
             type_name=section["type"],
             qualified_name=read("qualified_name", Template) or Template(""),

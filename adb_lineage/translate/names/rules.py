@@ -53,10 +53,11 @@ class Rule:
     """One rule of a rule file; see `docs/extending.md` for what each key means."""
 
     name: str
-    source: str
     namespace: Pattern[str]
     type_name: str
     qualified_name: Template
+    source: str = ""
+    about: str = ""
     display_name: Optional[Template] = None
     match: Optional[Pattern[str]] = None
     path: Optional[Template] = None
