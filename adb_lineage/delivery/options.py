@@ -19,10 +19,12 @@ class DeliveryOptions:
     take_runs: int = 500
     take_bytes: int = 4 << 20
     """Most that is read from the outbox at once."""
-    batch_runs: int = 20_000
-    collect_seconds: float = 10.0
+    batch_runs: int = 50_000
+    collect_seconds: float = 60.0
     """Most runs, and longest time while more keep coming, that are looked at before the newest run of each process is
     written."""
+    flush_collect_seconds: float = 1.0
+    """The same time while somebody waits in `flush`."""
     hold_bytes: int = 2 << 20
     """Translations are kept until they are written up to this; beyond it they are made again."""
     write_processes: int = 100

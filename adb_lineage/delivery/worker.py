@@ -12,14 +12,12 @@ from adb_lineage.delivery.batch import Batch, Outcome
 from adb_lineage.delivery.doors import Catalog, Translate, Translation
 from adb_lineage.delivery.fold import Fold, Group
 from adb_lineage.delivery.options import DeliveryOptions
-from adb_lineage.delivery.pace import Pace
+from adb_lineage.delivery.pace import SMALL, Pace
 from adb_lineage.delivery.spooling import Spooling
 from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.outbox import Clock, Outbox, RunEvents
 from adb_lineage.record import Record
 
-_SMALL_BATCH = 8
-"""A failing batch of more runs says nothing about any one of them."""
 _SUSPECTS_FROM = 2
 _HOPELESS_FROM = 8
 """Failed attempts after which a run travels alone, and after which it is given up while others get through."""
@@ -65,6 +63,7 @@ class Delivery:
         self._keeper: Optional[threading.Thread] = None
         self._stopping = threading.Event()
         self._progress = threading.Event()
+        self._flushing = 0
         self._types_ready = False
         self._owed: List[Callable[[], None]] = []
         self._failed_alone: Dict[str, int] = {}
@@ -94,6 +93,7 @@ class Delivery:
         if self._forked:
             return False
         deadline = self._clock.monotonic() + timeout
+        self._flushing += 1
         try:
             position = self._outbox.position()
             self._outbox.appended.set()
@@ -109,6 +109,8 @@ class Delivery:
                 self._clock.wait(self._progress, min(_FLUSH_POLL, left))
         except (sqlite3.Error, OSError):
             return False
+        finally:
+            self._flushing -= 1
 
     def stop(self, timeout: float) -> bool:
         """Flush, end the worker, spool what has not arrived and give the lease back, within about `timeout` seconds.
@@ -232,7 +234,7 @@ class Delivery:
         fold = Fold(options.hold_bytes)
         taken = 0
         limit = min(self._pace.limit, options.batch_runs)
-        until = self._clock.monotonic() + options.collect_seconds
+        started = self._clock.monotonic()
         while taken < limit and not self._stopping.is_set():
             runs = self._outbox.take(
                 self._owner,
@@ -248,7 +250,8 @@ class Delivery:
                     fold.add(run, translation.process, translation)
             taken += len(runs)
             alone = any(run.attempts >= _SUSPECTS_FROM for run in runs)
-            if not runs or alone or self._clock.monotonic() >= until:
+            patience = options.flush_collect_seconds if self._flushing else options.collect_seconds
+            if not runs or alone or self._clock.monotonic() - started >= patience:
                 break
         for part in fold.parts(options.write_processes, options.write_bytes):
             self._busy_since = self._clock.monotonic()
@@ -327,7 +330,7 @@ class Delivery:
             self._bury(runs, f"tried {runs[0].attempts + 1} times while others got through: {why}")
             return
         options = self._options
-        self._hold_back(batch, why, options.retry_first, options.retry_cap, wish, blame=len(runs) <= _SMALL_BATCH)
+        self._hold_back(batch, why, options.retry_first, options.retry_cap, wish, blame=len(runs) <= SMALL)
 
     def _is_hopeless(self, run: RunEvents) -> bool:
         """Whether this run alone keeps failing, not the way: others arrived since it failed before."""
@@ -338,7 +341,7 @@ class Delivery:
     def _hold_back(
         self, batch: Batch, why: str, first: float, cap: float, wish: Optional[float], *, blame: bool
     ) -> None:
-        pause = self._pace.failed(why, first, cap, wish)
+        pause = self._pace.failed(why, len(batch.runs), first, cap, wish)
         self._outbox.hold(self._owner, self._options.lease_seconds, why, self._pace.blocked_until)
         self._wait(batch.runs, pause, why, blame=blame)
 
