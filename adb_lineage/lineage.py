@@ -167,9 +167,9 @@ class Lineage:
             capture.start()
 
     def _build(self, context: Any, tap: Any, configuration: Mapping[str, str]) -> Capture:
-        from adb_lineage.capture.analysis import Limits
         from adb_lineage.capture.capture import Capture, CaptureOptions
         from adb_lineage.capture.context import script_environment
+        from adb_lineage.capture.describing import Limits
         from adb_lineage.capture.events import Application
         from adb_lineage.databricks.driver import Driver
 

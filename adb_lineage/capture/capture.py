@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
 
-from adb_lineage.capture.analysis import Analysis, Limits, analyse
+from adb_lineage.capture.analysis import Analysis, analyse
 from adb_lineage.capture.capabilities import Capabilities
 from adb_lineage.capture.context import Environment
 from adb_lineage.capture.datasets import Dataset
+from adb_lineage.capture.describing import Limits
 from adb_lineage.capture.events import Application, RunEvents, build_events
 from adb_lineage.capture.executions import Captured, Executions
 from adb_lineage.capture.jvm import Jvm, OutOfTime
@@ -151,7 +152,8 @@ class Capture:
         executed = self._capabilities.ask(jvm, "executed_command", query)
         if executed is not None and jvm.class_name(executed).endswith(".CommandResult"):
             return None
-        analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits)
+        analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits, self.tap.describer,
+                           keep_plan=self._options.logical_plan)
         captured = Captured(finished, analysis)
         try:
             captured.statement = self._statement(jvm, query)

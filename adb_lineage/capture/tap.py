@@ -12,8 +12,11 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
+
+from adb_lineage.capture.describing import Describer, open_describer
 
 LEASE_MILLIS = 10_000
 SLEEP_MILLIS = 300_000
@@ -46,6 +49,10 @@ class Tap(Protocol):
 
     kind: str
 
+    @property
+    def describer(self) -> Describer:
+        """How the plans of its queries are described; made when first asked for."""
+
     def poll(self, seconds: float) -> Optional[Finished]:
         """The next finished query, or None after that time."""
 
@@ -71,6 +78,7 @@ class RelayTap:
     kind = "relay"
 
     def __init__(self, context: Any, *, capacity: int, allowed: Sequence[str], session: Optional[str] = None) -> None:
+        self._context = context
         self._jvm = context._jvm
         self._gateway = context._gateway
         self._bus = context._jsc.sc().listenerBus()
@@ -93,6 +101,11 @@ class RelayTap:
                 return first
             _add_to_queue(self._bus, relay)
         return relay
+
+    @cached_property
+    def describer(self) -> Describer:
+        """See Tap."""
+        return open_describer(self._context)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
@@ -158,6 +171,11 @@ class ListenerTap:
             self._queue.put_nowait((function, query, failure, nanoseconds, time.time()))
         except queue.Full:
             self._counters["dropped"] += 1
+
+    @cached_property
+    def describer(self) -> Describer:
+        """See Tap."""
+        return open_describer(self._context)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
