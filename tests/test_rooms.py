@@ -16,7 +16,7 @@ ROOMS = {
     "outbox": ({"record"}, {"pyspark", "py4j", "requests", "http", "pyapacheatlas", "openlineage"}),
     "record": (set(), {"pyspark", "py4j", "requests", "http", "openlineage"}),
     "spool": ({"outbox", "record"}, {"pyspark", "py4j", "requests", "http", "openlineage"}),
-    "translate": (set(), {"pyspark", "py4j", "requests", "http", "socket", "urllib3", "time", "openlineage", "sqlite3"}),
+    "translate": (set(), {"pyspark", "py4j", "requests", "http", "socket", "time", "openlineage", "sqlite3"}),
     "purview": (set(), {"pyspark", "py4j", "openlineage"}),
     "delivery": ({"outbox", "record", "spool"}, {"pyspark", "py4j", "requests", "http", "openlineage"}),
     "catalog": (set(), {"pyspark", "py4j", "openlineage", "pyapacheatlas"}),

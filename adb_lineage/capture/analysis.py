@@ -21,33 +21,42 @@ NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelation
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """What a query read and wrote.
+class Output:
+    """A dataset that a query wrote or changed.
 
-    `columns` maps an output column to what it is made of; `indirect` holds what decides about its rows. Sources in
-    both point into `leaves`. `skipped` says in words why there is no lineage, "" when there is.
+    `columns` maps a column to what it is made of; `indirect` holds what decides about the rows. Sources in both point
+    into the leaves of the analysis. `previous` is the name that a renamed dataset had; `provisional` says that a nested
+    execution of the same command knows the location better.
     """
+
+    dataset: Dataset
+    lifecycle: str = ""
+    previous: Optional[Dataset] = None
+    provisional: bool = False
+    columns: Mapping[str, Lineage] = field(default_factory=dict)
+    indirect: Mapping[Source, FrozenSet[Transformation]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What a query read and wrote. `skipped` says in words why there is no lineage, "" when there is."""
 
     root: str
     inputs: Tuple[Dataset, ...] = ()
-    output: Optional[Dataset] = None
-    lifecycle: str = ""
-    provisional: bool = False
+    outputs: Tuple[Output, ...] = ()
     is_command: bool = False
     leaves: Mapping[int, Tuple[Dataset, ...]] = field(default_factory=dict)
-    columns: Mapping[str, Lineage] = field(default_factory=dict)
-    indirect: Mapping[Source, FrozenSet[Transformation]] = field(default_factory=dict)
     skipped: str = ""
     notes: Tuple[str, ...] = ()
     plan_json: str = ""
 
     def relocated(self, nested: Analysis) -> Analysis:
         """This one with the location that a nested execution of the same command knew."""
-        if not self.provisional or self.output is None or nested.output is None:
+        if len(self.outputs) != 1 or len(nested.outputs) != 1 or not self.outputs[0].provisional:
             return self
-        place = nested.output
-        return replace(self, provisional=False,
-                       output=replace(self.output, namespace=place.namespace, name=place.name))
+        place, output = nested.outputs[0].dataset, self.outputs[0]
+        dataset = replace(output.dataset, namespace=place.namespace, name=place.name)
+        return replace(self, outputs=(replace(output, dataset=dataset, provisional=False),))
 
 
 @dataclass
@@ -59,6 +68,9 @@ class _Work:
     leaves: Dict[int, Tuple[Dataset, ...]] = field(default_factory=dict)
     numbers: Dict[Node, int] = field(default_factory=dict)
     notes: List[str] = field(default_factory=list)
+
+    def reading(self, node: Node) -> Reading:
+        return Reading(node, self.objects.get(node), self.jvm, self.surroundings, self.note)
 
     def note(self, text: str) -> None:
         if text not in self.notes:
@@ -90,8 +102,7 @@ def _read(work: _Work, description: Description) -> Analysis:
     root = description.root
     reader = COMMANDS.get(root.name)
     if reader is not None:
-        write = reader(Reading(root, work.objects.get(root), work.jvm, work.surroundings))
-        return _read_write(work, description, write)
+        return _read_write(work, description, reader(work.reading(root)))
     if _is_command(work, root):
         return Analysis(root.name, is_command=True, skipped=f"{root.name} moves no data")
     _number_leaves(work, root)
@@ -112,9 +123,9 @@ def _read_write(work: _Work, description: Description, write: Write) -> Analysis
     if write.dataset is None:
         return Analysis(root.name, _inputs(work), is_command=True, leaves=dict(work.leaves),
                         skipped=f"the target of {root.name} is not known")
-    output = write.dataset if write.dataset.schema else write.dataset.with_schema(schema)
-    return Analysis(root.name, _inputs(work), output, write.lifecycle, write.provisional, True,
-                    dict(work.leaves), columns, indirect)
+    dataset = write.dataset if write.dataset.schema else write.dataset.with_schema(schema)
+    output = Output(dataset, write.lifecycle, None, write.provisional, columns, indirect)
+    return Analysis(root.name, _inputs(work), (output,), True, dict(work.leaves))
 
 
 def _written_plan(work: _Work, description: Description, write: Write) -> Tuple[Optional[Node], Tuple[Field, ...]]:
@@ -149,7 +160,7 @@ def _read_leaf(work: _Work, leaf: Node) -> Tuple[Dataset, ...]:
         work.note(f"relation {leaf.class_name} is of an unknown kind")
         return (unknown_relation(leaf.class_name),)
     try:
-        datasets = reader(Reading(leaf, java, work.jvm, work.surroundings))
+        datasets = reader(work.reading(leaf))
     except OutOfTime:
         raise
     except Exception as error:  # noqa: BLE001  one broken relation costs that relation alone

@@ -5,20 +5,19 @@ A third kind of tap (client-side capture under Spark Connect) only has to have t
 from __future__ import annotations
 
 import os
-import pkgutil
 import queue
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
 
+from adb_lineage.capture.compiled import compiled_class, package_of
 from adb_lineage.capture.describing import Describer, open_describer
 
-RELAY_CLASS = "adb.lineage.Relay"
-REGISTRY_KEY = "adb_lineage.relay"
+RELAY_SOURCE = "relay.java"
 LEASE_MILLIS = 10_000
 SLEEP_MILLIS = 300_000
 
@@ -81,7 +80,6 @@ class RelayTap:
     def __init__(self, context: Any, *, capacity: int, allowed: Sequence[str], session: Optional[str] = None) -> None:
         self._context = context
         self._jvm = context._jvm
-        self._gateway = context._gateway
         self._bus = context._jsc.sc().listenerBus()
         self._session = session
         self._reader = f"{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -93,32 +91,15 @@ class RelayTap:
     def _find(self, context: Any, capacity: int, allowed: Sequence[str]) -> Any:
         """The relay of this application: another process of the same driver may have registered it already."""
         properties = self._jvm.java.lang.System.getProperties()
-        key = f"{REGISTRY_KEY}.{context.applicationId}"
-        relay = properties.get(key)
+        self._key = f"{package_of(RELAY_SOURCE)}.{context.applicationId}"
+        relay = properties.get(self._key)
         if relay is None:
-            relay = self._compile(capacity, allowed)
-            first = properties.putIfAbsent(key, relay)
+            relay = new_relay(context, capacity, allowed)
+            first = properties.putIfAbsent(self._key, relay)
             if first is not None:
                 return first
             _add_to_queue(self._bus, relay)
-        self._key = key
         return relay
-
-    def _compile(self, capacity: int, allowed: Sequence[str]) -> Any:
-        lang = self._jvm.java.lang
-        source = pkgutil.get_data("adb_lineage.capture", "relay.java")
-        compiler = self._jvm.org.codehaus.janino.SimpleCompiler()
-        compiler.setParentClassLoader(lang.Thread.currentThread().getContextClassLoader())
-        compiler.cook((source or b"").decode())
-        prefixes = self._gateway.new_array(lang.String, len(allowed))
-        for position, prefix in enumerate(allowed):
-            prefixes[position] = prefix
-        arguments = self._gateway.new_array(lang.Object, 4)
-        arguments[0] = capacity
-        arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
-        arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
-        arguments[3] = prefixes
-        return compiler.getClassLoader().loadClass(RELAY_CLASS).getConstructors()[0].newInstance(arguments)
 
     @cached_property
     def describer(self) -> Describer:
@@ -180,8 +161,10 @@ class ListenerTap:
             raise TapUnavailable(f"no listener can be registered: {_first_line(error)}") from error
 
     def offer(self, function: str, query: Any, failure: Any, nanoseconds: int) -> None:
-        """Called on a thread of Spark's listener bus: note the query and return. No call into the JVM from here:
-        it would be served without Unity Catalog's credentials."""
+        """Called on a thread of Spark's listener bus: note the query and return.
+
+        No call into the JVM from here: it would be served without Unity Catalog's credentials.
+        """
         self._counters["seen"] += 1
         try:
             self._queue.put_nowait((function, query, failure, nanoseconds, time.time()))
@@ -254,18 +237,35 @@ class _Listener:
         implements = ["org.apache.spark.sql.util.QueryExecutionListener"]
 
 
-def open_tap(context: Any, session: Any, *, capacity: int, allowed: Sequence[str], session_only: bool) -> Tap:
-    """The best tap that works here. Raises TapUnavailable with the reason of each that does not."""
+def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
+    """A relay that is on no bus yet."""
+    lang = context._jvm.java.lang
+    relay_class = compiled_class(context, RELAY_SOURCE, "Relay")
+    prefixes = context._gateway.new_array(lang.String, len(allowed))
+    for position, prefix in enumerate(allowed):
+        prefixes[position] = prefix
+    arguments = context._gateway.new_array(lang.Object, 4)
+    arguments[0] = capacity
+    arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
+    arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
+    arguments[3] = prefixes
+    return relay_class.getConstructors()[0].newInstance(arguments)
+
+
+def open_tap(context: Any, session_of: Callable[[Any], Any], *, capacity: int, allowed: Sequence[str],
+             session_only: bool) -> Tap:
+    """The best tap that works here; `session_of` gives the SparkSession of a SparkContext, where it is needed.
+
+    Raises TapUnavailable with the reason of each that does not work.
+    """
     reasons: List[str] = []
-    own = None
-    if session_only:
-        own = str(session._jsparkSession.sessionUUID())
+    own = str(session_of(context)._jsparkSession.sessionUUID()) if session_only else None
     try:
         return RelayTap(context, capacity=capacity, allowed=allowed, session=own)
     except TapUnavailable as error:
         reasons.append(str(error))
     try:
-        return ListenerTap(context, session, capacity=capacity)
+        return ListenerTap(context, session_of(context), capacity=capacity)
     except TapUnavailable as error:
         reasons.append(str(error))
     raise TapUnavailable("; ".join(reasons))

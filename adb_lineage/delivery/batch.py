@@ -130,7 +130,7 @@ class Batch:
         names = {
             process: _name(group.translation.entities({})[-1]) for process, group in late.items()
         }
-        present = catalog.read(list(names.values()))
+        present = catalog.resolve([Asset(name=name, display_name="", rule="process") for name in names.values()])
         outcomes = []
         for process, name in names.items():
             if name in present:

@@ -52,13 +52,10 @@ class Catalog(Protocol):
         """Install or update the type definitions that we need."""
 
     def resolve(self, assets: Sequence[Asset]) -> Mapping[AssetName, AssetName]:
-        """The identity under which the catalog holds each asset; unknown assets are absent."""
+        """The identity under which the catalog holds each asset, or process; unknown ones are absent."""
 
     def write(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WriteReport:
         """Upsert the entities, and stand-ins for assets that nobody knows."""
-
-    def read(self, names: Sequence[AssetName]) -> Mapping[AssetName, Mapping[str, Any]]:
-        """The entities as the catalog has them now; those that it has not are absent."""
 
     def close(self) -> None:
         """End calls that wait (they raise RetryLater) and let go of connections."""

@@ -65,6 +65,7 @@ def _row(first: int, last: int, code: str, verdict: Verdict, mend: str = "") -> 
 
 RULES: Tuple[Rule, ...] = (
     _row(0, 0, "tls", Verdict.FIX, "trust its certificate authority with ca_bundle: TLS is always verified"),
+    _row(0, 0, "settings", Verdict.FIX, "correct endpoint, proxy or credentials"),
     _row(0, 0, "proxy-auth", Verdict.FIX, "correct the user and password of the proxy"),
     _row(0, 0, "", Verdict.RETRY),
     _row(200, 299, "", Verdict.RETRY),  # the answer was cut short or is not JSON

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import os
+import re
 import shutil
 import threading
 from dataclasses import dataclass
@@ -22,6 +23,10 @@ from adb_lineage.purview.clock import Clock, SystemClock
 from adb_lineage.purview.options import CLOUDS, STRATEGIES, PurviewOptions
 
 log = logging.getLogger("adb_lineage.purview")
+
+# Without a handler of their own their warnings go to the driver's stderr, into the user's notebook.
+for _name in ("azure", "msal"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 MARGIN = 300.0
 """A token is renewed this many seconds before it ends."""
@@ -139,16 +144,33 @@ class CachedToken:
         return FixNeeded(f"{reason}{others}")
 
 
+_AWAY = {"ServiceRequestError", "ServiceResponseError", "ConnectionError", "Timeout", "TimeoutError"}
+_BUSY = re.compile(
+    r"HTTP Error: (?:429|5\d\d)|too many requests|temporarily_unavailable|AADSTS(?:90033|90055|50196)", re.IGNORECASE
+)
+
+
 def _is_passing(failure: Exception) -> bool:
-    """Whether the token service is away or busy, as opposed to refusing us."""
-    names = {kind.__name__ for kind in type(failure).__mro__}
-    if names & {"ServiceRequestError", "ServiceResponseError", "ConnectionError", "Timeout", "TimeoutError"}:
-        return "CERTIFICATE_VERIFY_FAILED" not in str(failure)
-    status = getattr(getattr(failure, "response", None), "status_code", None) or getattr(failure, "status_code", None)
-    if isinstance(status, int) and (status == 429 or status >= 500):
-        return True
-    text = str(failure)
-    return "temporarily_unavailable" in text or "AADSTS90033" in text or "AADSTS50196" in text
+    """Whether the token service is away or busy, as opposed to refusing us.
+
+    azure-identity turns every failure, a dropped connection too, into `ClientAuthenticationError`: what it was stands
+    behind it, or in the text only.
+    """
+    chain: List[BaseException] = []
+    link: Optional[BaseException] = failure
+    while link is not None and len(chain) < 10:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    if any("CERTIFICATE_VERIFY_FAILED" in str(one) for one in chain):
+        return False
+    for one in chain:
+        response = getattr(one, "response", None)
+        code = getattr(response, "status_code", None) or getattr(one, "status_code", None)
+        if isinstance(code, int) and (code == 429 or code >= 500):
+            return True
+        if {kind.__name__ for kind in type(one).__mro__} & _AWAY or _BUSY.search(str(one)):
+            return True
+    return False
 
 
 class Inapplicable(NamedTuple):

@@ -22,6 +22,7 @@ import requests
 from pyapacheatlas.core import AtlasClient
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
 
 from adb_lineage._version import __version__
 from adb_lineage.purview.answers import Answer, AnswerError, error, parse, redact
@@ -124,8 +125,12 @@ class Http:
                 allow_redirects=False,
             )
             text = response.content
-        except requests.RequestException as failure:
-            answer = Answer(0, _network_code(failure), self._clean(str(failure)), client_id, call=call)
+        except (OSError, ValueError, HTTPError) as failure:  # requests' own errors are OSErrors
+            if isinstance(failure, OSError):
+                said = redact(str(failure), self._secrets(header))
+            else:  # http.client shows the whole header, in a form of its own
+                said = "a header can't be sent; is there a line break in a credential?"
+            answer = Answer(0, _network_code(failure), said, client_id, call=call)
             raise error(answer) from None  # the chain would show what was cleaned away
         request_id = response.headers.get("x-ms-correlation-request-id") or response.headers.get("x-ms-request-id")
         self.last_request_id = request_id or client_id
@@ -158,9 +163,6 @@ class Http:
     def _secrets(self, header: Optional[str]) -> Tuple[str, ...]:
         token = header.split(" ", 1)[-1] if header else ""
         return (*self._options.secrets, token) if token else self._options.secrets
-
-    def _clean(self, text: str) -> str:
-        return redact(text, self._options.secrets)
 
     def close(self) -> None:
         """Wake waiting calls (they raise `RetryLater`) and close the connections."""
@@ -312,11 +314,14 @@ def _entities(body: Any) -> List[Dict[str, Any]]:
     return list(entities.values()) if isinstance(entities, dict) else list(entities)
 
 
-def _network_code(failure: requests.RequestException) -> str:
+def _network_code(failure: Exception) -> str:
     """A code for a failure without an answer, for `answers.RULES`."""
     text = str(failure)
-    if isinstance(failure, requests.exceptions.SSLError) and "certificate" in text.lower():
+    is_certificate = isinstance(failure, requests.exceptions.SSLError) and "certificate" in text.lower()
+    if is_certificate or "CA certificate bundle" in text:
         return "tls"
+    if isinstance(failure, ValueError):  # requests: a URL, proxy or header that can't be one
+        return "settings"
     if isinstance(failure, requests.exceptions.ProxyError) and "407" in text:
         return "proxy-auth"
     if isinstance(failure, requests.Timeout):

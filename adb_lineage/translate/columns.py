@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from adb_lineage.assets import AssetName
@@ -18,6 +19,7 @@ from adb_lineage.translate.names.paths import clean_path
 from adb_lineage.translate.redaction import mask_literals
 
 EVERY_COLUMN = "*"
+_NO_EXPRESSIONS = "expressions of columns left out"
 _EXPRESSION_STEPS: Tuple[Optional[int], ...] = (None, 80, 0)
 """Lengths that expressions are cut to, one after the other, to make a mapping fit: as they are, short, none."""
 
@@ -48,7 +50,8 @@ class SourceFinder:
     """
 
     def __init__(self, inputs: Mapping[Key, AssetName], name: Callable[[str, str], AssetName]) -> None:
-        self._inputs = dict(inputs)
+        self.known = dict(inputs)
+        """Assets of the datasets asked for so far, and of the inputs."""
         self._name = name
         self._paths: Dict[str, List[Tuple[str, AssetName]]] = {}
         for (namespace, path), asset in inputs.items():
@@ -58,7 +61,7 @@ class SourceFinder:
 
     def __call__(self, namespace: str, name: str) -> AssetName:
         """The asset of a column's source dataset."""
-        known = self._inputs.get((namespace, name))
+        known = self.known.get((namespace, name))
         if known is None:
             path = clean_path(name) + "/"
             for prefix, asset in self._paths.get(namespace, ()):
@@ -67,52 +70,68 @@ class SourceFinder:
                     break
             else:
                 known = self._name(namespace, name)
-            self._inputs[(namespace, name)] = known
+            self.known[(namespace, name)] = known
         return known
 
 
-def edges_of(output: Dataset, sink: AssetName, source_of: SourceFinder, indirect: bool, redact: bool) -> Iterator[Edge]:
+def edges_of(output: Dataset, sink: AssetName, source_of: SourceFinder, indirect: bool, redact: bool) -> List[Edge]:
     """The edges of an output's `columnLineage` facet; malformed parts give none."""
     facet = as_mapping(output.facets.get(COLUMN_LINEAGE))
+    edges: List[Edge] = []
     for column, told in as_mapping(facet.get("fields")).items():
-        told = as_mapping(told)
-        described = as_text(told.get("transformationDescription"))
-        for field in as_list(told.get("inputFields")):
-            yield from _edges(field, sink, nested_name(column), source_of, indirect, redact, described)
-    if indirect:
-        for field in as_list(facet.get("dataset")):
-            yield from _edges(field, sink, EVERY_COLUMN, source_of, indirect, redact, "")
+        if isinstance(told, dict):
+            described = as_text(told.get("transformationDescription"))
+            _add_edges(edges, told.get("inputFields"), sink, nested_name(column), described, source_of)
+    _add_edges(edges, facet.get("dataset"), sink, EVERY_COLUMN, "", source_of)
+    if not indirect:
+        edges = [edge for edge in edges if not edge.kind]
+    if redact:
+        edges = [edge._replace(expression=mask_literals(edge.expression)) if edge[5] else edge for edge in edges]
+    return edges
 
 
-def _edges(
-    field: Any, sink: AssetName, column: str, source_of: SourceFinder, indirect: bool, redact: bool, described: str
-) -> Iterator[Edge]:
-    field = as_mapping(field)
-    namespace, name, source_column = field.get("namespace"), field.get("name"), field.get("field")
-    if not (isinstance(namespace, str) and isinstance(name, str) and isinstance(source_column, str) and source_column):
-        return
-    kind, expression = _kind(field, column)
-    if kind and not indirect:
-        return
-    expression = expression or described
-    if expression:
-        expression = mask_literals(expression) if redact else expression
-    yield Edge(source_of(namespace, name), sink, nested_name(source_column), column, kind, expression)
+def _add_edges(
+    edges: List[Edge], fields: Any, sink: AssetName, column: str, described: str, source_of: SourceFinder
+) -> None:
+    of_dataset = column == EVERY_COLUMN
+    for field in as_list(fields):
+        try:
+            source, source_column = source_of.known[(field["namespace"], field["name"])], field["field"]
+        except (TypeError, KeyError):  # malformed, or not an input by that very name
+            field = as_mapping(field)
+            namespace, name, source_column = field.get("namespace"), field.get("name"), field.get("field")
+            if not isinstance(namespace, str) or not isinstance(name, str):
+                continue
+            source = source_of(namespace, name)
+        if source_column and isinstance(source_column, str):
+            kind, expression = _kind(field.get("transformations"), of_dataset)
+            if "_element" in source_column:
+                source_column = nested_name(source_column)
+            edges.append(Edge(source, sink, source_column, column, kind, expression or described))
 
 
-def _kind(field: Mapping[str, Any], column: str) -> Tuple[str, str]:
-    """Whether all ways from source to column are indirect, and which; and the text of the first that has one."""
-    transformations = [as_mapping(item) for item in as_list(field.get("transformations"))]
-    texts = [text for text in (as_text(item.get("description")) for item in transformations) if text]
-    kinds = []
-    for item in transformations:
-        if as_text(item.get("type")).upper() != "INDIRECT":
-            return "", texts[0] if texts else ""
-        subtype = as_text(item.get("subtype")).upper()
-        kinds.append("INDIRECT/" + subtype if subtype else "INDIRECT")
-    if not kinds and column == EVERY_COLUMN:
-        kinds = ["INDIRECT"]
-    return ",".join(sorted(set(kinds))), texts[0] if texts else ""
+def _kind(transformations: Any, of_dataset: bool) -> Tuple[str, str]:
+    """Whether all ways from source to column are indirect, and which; and the text of the first that has one.
+
+    A dependency of the whole dataset is indirect whatever it says.
+    """
+    if not transformations and not of_dataset:
+        return "", ""
+    kinds: Dict[str, None] = {}
+    direct = False
+    expression = ""
+    for item in transformations if isinstance(transformations, list) else ():
+        if not isinstance(item, dict):
+            continue
+        expression = expression or as_text(item.get("description"))
+        if item.get("type") == "INDIRECT":
+            subtype = as_text(item.get("subtype"))
+            kinds["INDIRECT/" + subtype if subtype else "INDIRECT"] = None
+        else:
+            direct = True
+    if not of_dataset and (direct or not kinds):
+        return "", expression
+    return ",".join(sorted(kinds)) or "INDIRECT", expression
 
 
 @dataclass(frozen=True)
@@ -135,22 +154,39 @@ def _groups(edges: Sequence[Edge]) -> Dict[Tuple[AssetName, AssetName], Dict[Tup
     return groups
 
 
-def _row(edge: Edge, longest: Optional[int]) -> Dict[str, str]:
-    row = {"Source": edge[2], "Sink": edge[3]}
-    if edge.kind:
-        row["Type"] = edge.kind
-    if edge.expression and longest != 0:
-        cut = longest is not None and len(edge.expression) > longest
-        row["Expression"] = edge.expression[: longest - 1] + "…" if cut and longest else edge.expression
-    return row
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+_text = lru_cache(maxsize=65_536)(_encode)
+"""A name as JSON text; names come back with every run."""
 
 
-def _encoded(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+def _row(edge: Edge, longest: Optional[int]) -> str:
+    """An edge as JSON text, its expression no longer than `longest` characters (None: as it is, 0: left out)."""
+    row = '{"Source":' + _text(edge[2]) + ',"Sink":' + _text(edge[3])
+    if edge[4]:
+        row += ',"Type":' + _text(edge[4])
+    expression = edge[5]
+    if expression and longest != 0:
+        if longest is not None and len(expression) > longest:
+            expression = expression[: longest - 1] + "…"
+        row += ',"Expression":' + _encode(expression)
+    return row + "}"
+
+
+def _head(source: str, sink: str) -> str:
+    return '{"DatasetMapping":{"Source":' + _text(source) + ',"Sink":' + _text(sink) + '},"ColumnMapping":['
+
+
+_Group = Tuple[str, Sequence[Edge]]
+"""The beginning of a group's JSON text, and its edges."""
 
 
 def _size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def _whole(groups: Sequence[_Group], longest: Optional[int]) -> str:
+    texts = [head + ",".join([_row(edge, longest) for edge in edges]) + "]}" for head, edges in groups]
+    return "[" + ",".join(texts) + "]"
 
 
 def map_columns(edges: Sequence[Edge], chosen: Mapping[AssetName, AssetName], max_bytes: int) -> Mapped:
@@ -159,51 +195,48 @@ def map_columns(edges: Sequence[Edge], chosen: Mapping[AssetName, AssetName], ma
     One JSON text if it and the attribute's name fit into `max_bytes` of UTF-8. Otherwise expressions are shortened,
     then left out, then indirect edges go; direct edges never do: what is still too long is cut into several texts.
     """
-    renamed = [
-        (chosen.get(source, source).qualified_name, chosen.get(sink, sink).qualified_name, group)
+    groups: List[_Group] = [
+        (_head(chosen.get(source, source)[1], chosen.get(sink, sink)[1]), list(group.values()))
         for (source, sink), group in _groups(edges).items()
     ]
-    lost: List[str] = []
     max_bytes -= len("columnMapping")
     for longest in _EXPRESSION_STEPS:
-        text = _encoded([_group(source, sink, group.values(), longest) for source, sink, group in renamed])
+        text = _whole(groups, longest)
         if _size(text) <= max_bytes:
-            if longest is not None:
-                lost.append("expressions of columns shortened" if longest else "expressions of columns left out")
-            return Mapped((text,), tuple(lost))
-    lost.append("expressions of columns left out")
-    direct = [(source, sink, [edge for edge in group.values() if not edge.kind]) for source, sink, group in renamed]
-    gone = sum(len(group) for _, _, group in renamed) - sum(len(rows) for _, _, rows in direct)
+            lost = {None: (), 0: (_NO_EXPRESSIONS,)}.get(longest, ("expressions of columns shortened",))
+            return Mapped((text,), lost)
+    reasons = [_NO_EXPRESSIONS] if any(edge.expression for edge in edges) else []
+    gone = sum(1 for _, group in groups for edge in group if edge.kind)
     if gone:
-        lost.append(f"{gone} indirect column edges left out")
-    parts = tuple(_cut(direct, max_bytes))
+        reasons.append(f"{gone} indirect column edges left out")
+    parts = tuple(_cut(groups, max_bytes, reasons))
     if len(parts) > 1:
-        lost.append(f"column mapping split over {len(parts)} processes")
-    return Mapped(parts, tuple(lost))
+        reasons.append(f"column mapping split over {len(parts)} processes")
+    return Mapped(parts, tuple(reasons))
 
 
-def _group(source: str, sink: str, edges: Any, longest: Optional[int]) -> Dict[str, Any]:
-    rows = [_row(edge, longest) for edge in edges]
-    return {"DatasetMapping": {"Source": source, "Sink": sink}, "ColumnMapping": rows}
-
-
-def _cut(groups: Sequence[Tuple[str, str, Sequence[Edge]]], max_bytes: int) -> Iterator[str]:
-    """Texts of at most `max_bytes` that together hold every row; a single row that is longer stands alone."""
-    part: List[Dict[str, Any]] = []
+def _cut(groups: Sequence[_Group], max_bytes: int, reasons: List[str]) -> Iterator[str]:
+    """Texts of at most `max_bytes` that together hold every direct edge."""
+    part: List[str] = []
     size = 2
-    for source, sink, edges in groups:
-        head = _size(_encoded(_group(source, sink, (), 0))) + 1
-        rows: List[Dict[str, str]] = []
+    for head, edges in groups:
+        rows: List[str] = []
+        beginning = _size(head) + 3
         for edge in edges:
+            if edge.kind:
+                continue
             row = _row(edge, 0)
-            length = _size(_encoded(row)) + 1
-            if size + length + (0 if rows else head) > max_bytes and (part or rows):
+            length = _size(row) + 1
+            if 2 + beginning + length > max_bytes:
+                reasons.append(f"column pair of {length} bytes left out: {edge.source_column[:80]!r}…")
+                continue
+            if size + length + (0 if rows else beginning) > max_bytes:
                 if rows:
-                    part.append({"DatasetMapping": {"Source": source, "Sink": sink}, "ColumnMapping": rows})
-                yield _encoded(part)
+                    part.append(head + ",".join(rows) + "]}")
+                yield "[" + ",".join(part) + "]"
                 part, rows, size = [], [], 2
-            size += length + (0 if rows else head)
+            size += length + (0 if rows else beginning)
             rows.append(row)
         if rows:
-            part.append({"DatasetMapping": {"Source": source, "Sink": sink}, "ColumnMapping": rows})
-    yield _encoded(part)
+            part.append(head + ",".join(rows) + "]}")
+    yield "[" + ",".join(part) + "]"

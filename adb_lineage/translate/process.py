@@ -56,7 +56,8 @@ class ProcessDraft:
     max_value_bytes: int
 
     def _columns(self, chosen: Mapping[AssetName, AssetName]) -> Mapped:
-        if all(chosen.get(name, name) == name for edge in self.edges for name in edge[:2]):
+        renamed = {name for name, other in chosen.items() if name != other}
+        if not renamed or not any(edge[0] in renamed or edge[1] in renamed for edge in self.edges):
             return self.columns
         return map_columns(self.edges, chosen, self.max_value_bytes)
 

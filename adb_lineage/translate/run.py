@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName, Column
 from adb_lineage.translate.columns import Edge, SourceFinder, edges_of, map_columns, nested_name
@@ -66,8 +66,8 @@ class _Translator:
             known = assets.get(asset.name)
             columns = _columns(dataset)
             if known is None:
-                assets[asset.name] = replace(asset, columns=columns) if columns else asset
-            elif columns and not known.columns:
+                known = assets[asset.name] = asset
+            if columns and not known.columns:
                 assets[asset.name] = replace(known, columns=columns)
         draft = self._draft(names) if self._is_wanted() else None
         return RunTranslation(
@@ -137,7 +137,7 @@ class _Translator:
         place = place_of(run, self.workspace, options.redact)
         inputs = [names[dataset.key].name for dataset in run.inputs]
         outputs = list(dict.fromkeys(names[dataset.key].name for dataset in run.outputs))
-        edges = tuple(self._edges(names))
+        edges = self._edges(names)
         columns = map_columns(edges, {}, options.max_value_bytes)
         for reason in columns.lost:
             self._skip("columnMapping", reason)
@@ -158,15 +158,16 @@ class _Translator:
             max_value_bytes=options.max_value_bytes,
         )
 
-    def _edges(self, names: Mapping[Key, Asset]) -> Iterator[Edge]:
+    def _edges(self, names: Mapping[Key, Asset]) -> Tuple[Edge, ...]:
         find = SourceFinder(
             {dataset.key: names[dataset.key].name for dataset in self.run.inputs},
             lambda namespace, name: self._name(namespace, name).name,
         )
+        edges: List[Edge] = []
         for output in self.run.outputs:
-            yield from edges_of(
-                output, names[output.key].name, find, indirect=self.options.indirect, redact=self.options.redact
-            )
+            sink = names[output.key].name
+            edges += edges_of(output, sink, find, indirect=self.options.indirect, redact=self.options.redact)
+        return tuple(edges)
 
     def _plan(self, size_of_references: int) -> str:
         """The Spark plan as JSON text, or `{}` when there is none, none is wanted, or it does not fit."""
@@ -214,24 +215,38 @@ class _Translator:
 
 def _columns(dataset: Dataset) -> Tuple[Column, ...]:
     """Columns of the `schema` facet, nested fields after their parent with dots in their names."""
-    columns: Dict[str, Column] = {}
     fields = as_list(as_mapping(dataset.facets.get("schema")).get("fields"))
-    if fields:
+    try:
+        flat = [(field["name"], field.get("type"), field.get("description"), field.get("fields")) for field in fields]
+        return _flat_columns(tuple(flat))  # the same schemas come back with every run
+    except (TypeError, KeyError, AttributeError):
+        columns: Dict[str, Column] = {}
         _collect_columns(fields, "", columns, _MAX_DEPTH)
+        return tuple(columns.values())
+
+
+@lru_cache(maxsize=1024)
+def _flat_columns(fields: Tuple[Tuple[Any, Any, Any, Any], ...]) -> Tuple[Column, ...]:
+    """Columns of a schema without nested fields, which alone can be hashed."""
+    columns: Dict[str, Column] = {}
+    names = ("name", "type", "description", "fields")
+    _collect_columns([dict(zip(names, field)) for field in fields], "", columns, 0)
     return tuple(columns.values())
 
 
 def _collect_columns(fields: List[Any], prefix: str, columns: Dict[str, Column], depth: int) -> None:
     for field in fields:
-        field = as_mapping(field)
-        name = field.get("name")
+        if not isinstance(field, dict):
+            continue
+        get = field.get
+        name, kind, description = get("name"), get("type"), get("description")
         if not isinstance(name, str) or not name:
             continue
-        path = nested_name(prefix + name)
-        nested = field.get("fields")
+        path = nested_name(prefix + name) if prefix else name
         if path not in columns and name != "_element":
-            columns[path] = Column(path, as_text(field.get("type")), as_text(field.get("description")))
-        if isinstance(nested, list) and depth:
+            columns[path] = Column(path, as_text(kind), as_text(description))
+        nested = get("fields")
+        if nested and isinstance(nested, list) and depth:
             _collect_columns(nested, prefix + name + ".", columns, depth - 1)
 
 

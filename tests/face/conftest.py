@@ -32,12 +32,12 @@ class Programs:
         self.events_file = folder / "events.ndjson"
 
     def run(self, body: str, *, before: str = "", after: str = "", timeout: float = 240,
-            **environ: str) -> "subprocess.CompletedProcess[str]":
+            **environ: str) -> subprocess.CompletedProcess[str]:
         """Run HEADER, `before` (the lineage calls), `body` (the user's code), `after`."""
         return subprocess.run(self.command(before, body, after), env=self.environ(environ), capture_output=True,
                               text=True, timeout=timeout, check=False, cwd=self.folder)
 
-    def start(self, body: str, *, before: str = "", **environ: str) -> "subprocess.Popen[str]":
+    def start(self, body: str, *, before: str = "", **environ: str) -> subprocess.Popen[str]:
         """The same, not waited for."""
         return subprocess.Popen(self.command(before, body, ""), env=self.environ(environ), stdout=subprocess.PIPE,
                                 stderr=subprocess.PIPE, text=True, cwd=self.folder)

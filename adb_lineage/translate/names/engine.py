@@ -5,18 +5,18 @@ import hashlib
 import re
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Pattern, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.translate.names.identifiers import is_query
 from adb_lineage.translate.names.mounts import Location, Mounts, plain_location
-from adb_lineage.translate.names.rules import PLACEHOLDER_TYPE, Bound, RuleSet, last_segment, query_label
+from adb_lineage.translate.names.rules import PLACEHOLDER_TYPE, Bound, Outcome, RuleSet, last_segment, query_label
 
 PLACEHOLDER_RULE = "placeholder"
 MAX_NAME_BYTES = 4096
 """Purview's limit for the name of an asset, kept for qualified names as well."""
 
-_CACHE_SIZE = 50_000
+_CACHE_SIZE = 8192
 _PATH_SCHEMES = ("abfs", "wasb", "adl:", "s3", "gs:", "hdfs:", "dbfs", "file", "http")
 _CREDENTIALS = re.compile(r"(?<=//)[^/@?;]*:[^/@?;]*@")
 _PARAMETERS = re.compile(r"[;?]")
@@ -72,11 +72,11 @@ class NameEngine:
         metastore; without the latter two, names that contain them are placeholders.
         """
         mounts = mounts if isinstance(mounts, Mounts) else Mounts(mounts)
-        key = (namespace, name, mounts.key, workspace, metastore)
+        key = (namespace, name, mounts, workspace, metastore)
         asset = self._assets.get(key)
         if asset is None:
             location = self._locate(namespace, name, mounts)
-            asset = self._name(location, self._bound(location.namespace, workspace, metastore), [])
+            asset = self._name(location, self._bound(location.namespace, workspace, metastore))
             if len(self._assets) >= _CACHE_SIZE:
                 self._assets.clear()
             self._assets[key] = asset
@@ -94,8 +94,14 @@ class NameEngine:
         """The same asset, with every rule that was tried before the one that matched."""
         mounts = mounts if isinstance(mounts, Mounts) else Mounts(mounts)
         location = self._locate(namespace, name, mounts)
+        bound = self._bound(location.namespace, workspace, metastore)
+        asset = self._name(location, bound)
         misses: List[Miss] = []
-        asset = self._name(location, self._bound(location.namespace, workspace, metastore), misses)
+        for rule, candidate in bound:
+            outcome = candidate if isinstance(candidate, str) else _outcome(candidate, location.name)
+            if not isinstance(outcome, str):
+                break
+            misses.append(Miss(rule, outcome))
         return Explanation(asset, location.namespace, location.name, tuple(misses))
 
     def _locate(self, namespace: str, name: str, mounts: Mounts) -> Location:
@@ -118,49 +124,54 @@ class NameEngine:
                 bound.append((rule.name, f"failed: {error!r}"))
         return bound
 
-    def _name(self, location: Location, bound: List[Tuple[str, Union[Bound, str]]], misses: List[Miss]) -> Asset:
+    def _name(self, location: Location, bound: Sequence[Tuple[str, Union[Bound, str]]]) -> Asset:
         legacy: Optional[Asset] = None
-        source = _without_parameters(location.namespace)[0][:MAX_NAME_BYTES]
-        for rule, candidate in bound:
+        for _, candidate in bound:
             if isinstance(candidate, str):
-                misses.append(Miss(rule, candidate))
                 continue
-            try:
-                outcome = candidate(location.name)
-            except _ERRORS as error:
-                outcome = f"failed: {error!r}"
+            outcome = _outcome(candidate, location.name)
             if isinstance(outcome, str):
-                misses.append(Miss(rule, outcome))
                 continue
             if legacy is not None:
                 # A rule of the accelerator gives no more than a name; a rule of ours that gives the same name knows
                 # under which others the catalog may hold it.
                 if outcome.name.qualified_name == legacy.name.qualified_name and outcome.alternatives:
-                    return self._finished(_with_relatives(legacy, outcome), source)
-                continue
-            if outcome.alternatives or outcome.placeholder:
-                return self._finished(outcome, source)
-            legacy, misses = outcome, []
+                    return self._finished(_with_relatives(legacy, outcome), location)
+            elif outcome.alternatives or outcome.placeholder:
+                return self._finished(outcome, location)
+            else:
+                legacy = outcome
         if legacy is not None:
-            return self._finished(replace(legacy, alternatives=(legacy.name,)), source)
-        return self._finished(_placeholder(*location), source)
+            return self._finished(replace(legacy, alternatives=(legacy.name,)), location)
+        return self._finished(_placeholder(*location), location)
 
-    def _finished(self, asset: Asset, namespace: str) -> Asset:
-        pattern: Optional[Pattern[str]] = self.rules.patterns.get(asset.name.type_name)
-        if pattern is not None and not asset.placeholder and not pattern.match(asset.name.qualified_name):
+    def _finished(self, asset: Asset, location: Location) -> Asset:
+        type_name, qualified_name = asset.name
+        pattern = self.rules.patterns.get(type_name) if self.rules.patterns else None
+        if pattern is not None and not asset.placeholder and not pattern.match(qualified_name):
             for alternative in asset.alternatives:
-                if alternative.type_name == asset.name.type_name and pattern.match(alternative.qualified_name):
+                if alternative.type_name == type_name and pattern.match(alternative.qualified_name):
                     asset = replace(asset, name=alternative)
                     break
-        if len(asset.name.qualified_name.encode()) > MAX_NAME_BYTES:
-            short = AssetName(asset.name.type_name, _shortened(asset.name.qualified_name))
+        # No character has more than four bytes.
+        if 4 * len(qualified_name) > MAX_NAME_BYTES and len(asset.name.qualified_name.encode()) > MAX_NAME_BYTES:
+            short = AssetName(type_name, _shortened(asset.name.qualified_name))
             asset = replace(asset, name=short, alternatives=(), placeholder=True)
         if len(asset.display_name.encode()) > MAX_NAME_BYTES:
             asset = replace(asset, display_name=_shortened(asset.display_name))
         if asset.placeholder:
-            told = {"purview_qualifiedName": asset.name.qualified_name, "original_source": namespace or "unknown"}
+            source = _without_parameters(location.namespace)[0][:MAX_NAME_BYTES] or "unknown"
+            told = {"purview_qualifiedName": asset.name.qualified_name, "original_source": source}
             asset = replace(asset, alternatives=(), attributes=told)
         return asset
+
+
+def _outcome(rule: Bound, name: str) -> Outcome:
+    """What a rule says of a name; a rule that fails is one that does not hold."""
+    try:
+        return rule(name)
+    except _ERRORS as error:
+        return f"failed: {error!r}"
 
 
 def _with_relatives(asset: Asset, kin: Asset) -> Asset:

@@ -34,9 +34,15 @@ class Mounts:
             mount, source = point.get("mountPoint"), point.get("source")
             if isinstance(mount, str) and isinstance(source, str) and "://" in source and _segments(mount):
                 self._sources[tuple(_segments(mount))] = source.strip().rstrip("/")
-        self._longest = max(map(len, self._sources), default=0)
-        self.key = tuple(sorted(self._sources.items()))
-        """The mounts as a value that can be compared and hashed."""
+        self._lengths = sorted(set(map(len, self._sources)), reverse=True)
+        self._key = tuple(sorted(self._sources.items()))
+        self._hash = hash(self._key)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mounts) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def __bool__(self) -> bool:
         return bool(self._sources)
@@ -49,7 +55,7 @@ class Mounts:
         if not self._sources or not _LOCAL.match(namespace):
             return None
         segments = _segments(name)
-        for length in range(min(self._longest, len(segments)), 0, -1):
+        for length in self._lengths:
             source = self._sources.get(tuple(segments[:length]))
             if source is not None:
                 return Location(source, "/" + "/".join(segments[length:]))

@@ -21,6 +21,9 @@ _YEAR = re.compile(r"(?:19|20)\d\d$")
 _SLASHES = re.compile(r"//+")
 SPARK_SET = "{SparkPartitions}"
 
+PATH_FACTS = ("path", "leaf", "folder", "parent", "spark_set", "pattern", "encoded")
+"""Variables that `path_facts` may give."""
+
 
 def clean_path(path: str) -> str:
     """A path without slashes at its ends and without doubled ones."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Mapping, Optional, Pattern, Protocol, Sequence, Tuple, Union
+from typing import Callable, Dict, Mapping, Optional, Pattern, Protocol, Sequence, Tuple, Union
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.errors import SettingsError
 from adb_lineage.translate.names.hosts import Hosts
 from adb_lineage.translate.names.identifiers import Levels, NotAnIdentifier, is_query
-from adb_lineage.translate.names.paths import path_facts
+from adb_lineage.translate.names.paths import PATH_FACTS, path_facts
 from adb_lineage.translate.names.template import Template
 
 Typed = Tuple[str, Template]
@@ -80,103 +80,133 @@ class Rule:
         values: Values = {**variables, **found.groupdict()}
         for variable, template in self.let:
             values[variable] = template.fill(values)
-        given = {level: template.fill(values) for level, template in self.given.items()}
+        return _BoundRule(self, values)
 
-        def bound(name: str) -> Outcome:
-            return self._name(name, dict(values), given)
 
-        return bound
+class _BoundRule:
+    """A rule for one namespace: what the namespace tells is in its templates already, so a name costs little."""
 
-    def _name(self, name: str, values: Values, given: Mapping[str, Optional[str]]) -> Outcome:
+    def __init__(self, rule: Rule, values: Values) -> None:
+        later = {"name", "query"}
+        if rule.path is not None:
+            later.update(PATH_FACTS)
+        if rule.levels is not None:
+            later.update(rule.levels.names)
+        for pattern in (rule.match, *(pattern for _, pattern in rule.when)):
+            later.update(pattern.groupindex if pattern is not None else ())
+        names = frozenset(later)
+
+        def known(template: Optional[Template]) -> Optional[Template]:
+            return None if template is None else template.given(values, names)
+
+        self._rule = rule
+        self._values = values
+        self._given = {level: template.fill(values) for level, template in rule.given.items()}
+        self._qualified_name = rule.qualified_name.given(values, names)
+        self._display_name, self._path, self._query = known(rule.display_name), known(rule.path), known(rule.query)
+        own = (rule.type_name, self._qualified_name)
+        others = [typed and (typed[0], typed[1].given(values, names)) for typed in rule.alternatives]
+        if None not in others:
+            others.insert(0, None)
+        self._identities = _compiled([typed or own for typed in others])
+        self._parents = _compiled([(type_name, template.given(values, names)) for type_name, template in rule.parents])
+        constant = all(parent[4].constant for parent in self._parents)
+        self._same_parents = _filled(self._parents, values) if constant else None
+
+    def __call__(self, name: str) -> Outcome:
+        rule, values = self._rule, dict(self._values)
         values["name"] = name
-        if self.levels is not None and (name == COMPLEX or is_query(name)):
-            return self._query(name, values, given)
-        if self.match is not None:
-            found = self.match.fullmatch(name)
+        if rule.levels is not None and (name == COMPLEX or is_query(name)):
+            return self._query_asset(name, values)
+        if rule.match is not None:
+            found = rule.match.fullmatch(name)
             if found is None:
-                return f"name {name!r} is not {self.match.pattern}"
+                return f"name {name!r} is not {rule.match.pattern}"
             values.update(found.groupdict())
-        if self.path is not None:
-            values.update(path_facts(self.path.fill(values) or ""))
-        if self.levels is not None:
+        if self._path is not None:
+            values.update(path_facts(self._path.fill(values) or ""))
+        if rule.levels is not None:
             try:
-                values.update(self.levels.fill(name, given))
+                values.update(rule.levels.fill(name, self._given))
             except NotAnIdentifier as error:
                 return str(error)
-        for variable, pattern in self.when:
+        for variable, pattern in rule.when:
             found = pattern.search(values.get(variable) or "")
             if found is None:
                 return f"{variable} {values.get(variable) or ''!r} is not {pattern.pattern}"
             values.update(found.groupdict())
-        for variable, pattern in self.unless:
+        for variable, pattern in rule.unless:
             if pattern.search(values.get(variable) or ""):
                 return f"{variable} {values.get(variable)!r} is {pattern.pattern}"
-        qualified_name = self.qualified_name.fill(values)
+        qualified_name = self._qualified_name.fill(values)
         if not qualified_name:
-            missing = [variable for variable in self.qualified_name.variables if not values.get(variable)]
+            missing = [variable for variable in rule.qualified_name.variables if not values.get(variable)]
             return f"no value for {', '.join(missing)}"
-        own = AssetName(self.type_name, qualified_name)
-        display = self.display_name.fill(values) if self.display_name is not None else None
+        own = AssetName(rule.type_name, qualified_name)
+        display = self._display_name.fill(values) if self._display_name is not None else None
         return Asset(
             name=own,
             display_name=display or last_segment(qualified_name),
-            rule=self.name,
-            alternatives=() if self.placeholder else tuple(self._alternatives(own, name, values)),
-            parents=tuple(self._fill(self.parents, values)),
-            placeholder=self.placeholder,
+            rule=rule.name,
+            alternatives=() if rule.placeholder else self._alternatives(name, values),
+            parents=_filled(self._parents, values) if self._same_parents is None else self._same_parents,
+            placeholder=rule.placeholder,
         )
 
-    def _query(self, name: str, values: Values, given: Mapping[str, Optional[str]]) -> Outcome:
+    def _query_asset(self, query: str, values: Values) -> Outcome:
         """A query in place of a table: what is known of it, marked as a stand-in."""
-        if self.query is None or self.levels is None:
+        rule = self._rule
+        if self._query is None or rule.levels is None:
             return "name is a query"
-        values.update(self.levels.defaults)
-        values.update((level, value) for level, value in given.items() if value)
-        values["query"] = query_label(name)
-        qualified_name = self.query.fill(values)
+        values.update(rule.levels.defaults)
+        values.update((level, value) for level, value in self._given.items() if value)
+        values["query"] = query_label(query)
+        qualified_name = self._query.fill(values)
         if not qualified_name:
             return "name is a query, and the namespace does not tell the database"
         return Asset(
             name=AssetName(PLACEHOLDER_TYPE, qualified_name),
             display_name=last_segment(qualified_name),
-            rule=self.name,
-            parents=tuple(self._fill(self.parents, values)),
+            rule=rule.name,
+            parents=_filled(self._parents, values) if self._same_parents is None else self._same_parents,
             placeholder=True,
         )
 
-    @staticmethod
-    def _fill(typed: Sequence[Typed], values: Values) -> List[AssetName]:
-        names = []
-        for type_name, template in typed:
-            text = template.fill(values)
-            if text:
-                names.append(AssetName(type_name, text))
-        return names
-
-    def _alternatives(self, own: AssetName, name: str, values: Values) -> List[AssetName]:
+    def _alternatives(self, name: str, values: Values) -> Tuple[AssetName, ...]:
         """The rule's alternatives with its own name among them, then the same in the source's other spellings."""
-        names: Dict[AssetName, None] = {}
-        if None not in self.alternatives:
-            names[own] = None
-        for alternative in self.alternatives:
-            if alternative is None:
-                names[own] = None
-                continue
-            text = alternative[1].fill(values)
-            if text:
-                names[AssetName(alternative[0], text)] = None
-        if self.fold and self.levels is not None and not _QUOTES.intersection(name):
-            for change in _FOLDS[self.fold]:
+        names = _filled(self._identities, values)
+        rule = self._rule
+        if rule.fold and rule.levels is not None and not _QUOTES.intersection(name):
+            for change in _FOLDS[rule.fold]:
                 folded = dict(values)
-                for level in self.levels.names:
+                for level in rule.levels.names:
                     folded[level] = change(folded.get(level) or "")
                 if folded != values:
-                    text = self.qualified_name.fill(folded)
-                    if text:
-                        names[AssetName(self.type_name, text)] = None
-                    others = self._fill([typed for typed in self.alternatives if typed], folded)
-                    names.update(dict.fromkeys(others))
-        return list(names)
+                    names = tuple(dict.fromkeys((*names, *_filled(self._identities, folded))))
+        return names
+
+
+_Compiled = Tuple[str, str, str, str, Template]
+"""Type, the template's text before, name of and text after its only variable (name "" if not so simple), template."""
+
+
+def _compiled(typed: Sequence[Typed]) -> Sequence[_Compiled]:
+    return [(type_name, *(template.simple or ("", "", "")), template) for type_name, template in typed]
+
+
+def _filled(typed: Sequence[_Compiled], values: Values) -> Tuple[AssetName, ...]:
+    """The names that have values for all their variables, each once."""
+    names: Dict[AssetName, None] = {}
+    for type_name, before, variable, after, template in typed:
+        if variable:
+            value = values.get(variable)
+            if value:
+                names[AssetName(type_name, before + value + after)] = None
+        else:
+            text = template.fill(values)
+            if text:
+                names[AssetName(type_name, text)] = None
+    return tuple(names)
 
 
 def last_segment(qualified_name: str) -> str:
