@@ -28,7 +28,11 @@ class TapUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished execution. `query` is the JVM's QueryExecution, times are milliseconds since the epoch."""
+    """A finished execution. `query` is the JVM's QueryExecution, times are milliseconds since the epoch.
+
+    `kind` "job" is an RDD job that wrote: `query` is its RDD, `execution_id` its job id, `path` and `format` its
+    output. `kind` "stream" is the end of a streaming query. `stream` is the JVM's StreamExecution that this belongs to.
+    """
 
     key: Any
     query: Any
@@ -42,6 +46,16 @@ class Finished:
     failure: str = ""
     failure_stack: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "query"
+    path: str = ""
+    format: str = ""
+    stream: Any = None
+    stream_id: str = ""
+    stream_run: str = ""
+    stream_name: str = ""
+    stream_started: int = 0
+    is_batch: bool = False
+    """Whether this is a stream's own micro-batch rather than an execution within one."""
 
 
 class Tap(Protocol):
@@ -109,7 +123,7 @@ class RelayTap:
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
         item = self._relay.take(self._reader, self._session, int(seconds * 1000))
-        return None if item is None else _finished(item.id(), item.query(), item.header())
+        return None if item is None else _finished(item)
 
     def done(self, finished: Finished) -> None:
         """See Tap."""
@@ -244,11 +258,12 @@ def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
     prefixes = context._gateway.new_array(lang.String, len(allowed))
     for position, prefix in enumerate(allowed):
         prefixes[position] = prefix
-    arguments = context._gateway.new_array(lang.Object, 4)
-    arguments[0] = capacity
-    arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
-    arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
-    arguments[3] = prefixes
+    arguments = context._gateway.new_array(lang.Object, 5)
+    arguments[0] = context._jsc.sc()
+    arguments[1] = capacity
+    arguments[2] = lang.Long.valueOf(str(LEASE_MILLIS))
+    arguments[3] = lang.Long.valueOf(str(SLEEP_MILLIS))
+    arguments[4] = prefixes
     return relay_class.getConstructors()[0].newInstance(arguments)
 
 
@@ -281,17 +296,24 @@ def _add_to_queue(bus: Any, relay: Any) -> None:
         bus.addToQueue(relay, "adb_lineage", getattr(bus, "addToQueue$default$3")())
 
 
-def _finished(key: Any, query: Any, header: str) -> Finished:
-    values = dict(parse_qsl(header, keep_blank_values=True))
+def _finished(item: Any) -> Finished:
+    values = dict(parse_qsl(item.header(), keep_blank_values=True))
     properties = {name[2:]: value for name, value in values.items() if name.startswith("p:")}
     execution = int(values["executionId"])
     root = values.get("rootExecutionId") or properties.get("spark.sql.execution.root.id")
     ended = int(values["endTime"])
+    kind = values.get("kind", "query")
+    stream_run = values.get("streamRun", "")
     return Finished(
-        key, query, execution, int(root) if root else execution, int(values.get("startTime", ended)), ended,
+        item.id(), item.query(), execution, int(root) if root and kind == "query" else execution,
+        int(values.get("startTime", ended)), ended,
         session=values.get("session", ""), function=values.get("executionName", ""),
         description=values.get("description", ""), failure=values.get("failureMessage", ""),
-        failure_stack=values.get("failureStack", ""), properties=properties)
+        failure_stack=values.get("failureStack", ""), properties=properties,
+        kind=kind, path=values.get("path", ""), format=values.get("format", ""),
+        stream=item.stream() if stream_run else None, stream_id=values.get("streamId", ""), stream_run=stream_run,
+        stream_name=values.get("streamName", ""), stream_started=int(values.get("streamStart", ended)),
+        is_batch=values.get("batch") == "true")
 
 
 def _first_line(error: BaseException) -> str:
