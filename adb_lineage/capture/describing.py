@@ -7,16 +7,13 @@ can be compiled, Spark's own methods serve after a look at the plan's size.
 from __future__ import annotations
 
 import json
-import pkgutil
-import zlib
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Protocol, Sequence, Set, Tuple
 
+from adb_lineage.capture.compiled import compiled_class
 from adb_lineage.capture.jvm import Jvm, OutOfTime
 from adb_lineage.capture.plan import Node, Parsed, is_plan, parse_plan, simple_name
 
-DESCRIBER_CLASS = "adb.lineage.Describer"
-REGISTRY_KEY = "adb_lineage.describer"
 # Of a query's time; the rest is for the relations and the columns.
 SHARE_OF_TIME = 0.4
 # Operators that the walk without a describer looks at: four round trips each.
@@ -100,22 +97,12 @@ class Plans:
 
 
 class CompiledDescriber:
-    """Ours, compiled in the driver JVM; one serves all Python processes of a driver."""
+    """Ours, compiled in the driver JVM."""
 
     def __init__(self, context: Any) -> None:
         """Raises what Py4J raises where nothing can be compiled."""
-        source = (pkgutil.get_data("adb_lineage.capture", "describer.java") or b"").decode()
-        view = context._jvm
-        properties = view.java.lang.System.getProperties()
-        key = f"{REGISTRY_KEY}.{zlib.crc32(source.encode()):08x}"
-        self._java = properties.get(key)
-        if self._java is None:
-            compiler = view.org.codehaus.janino.SimpleCompiler()
-            compiler.setParentClassLoader(context._jsc.sc().getClass().getClassLoader())
-            compiler.cook(source)
-            constructor = compiler.getClassLoader().loadClass(DESCRIBER_CLASS).getConstructors()[0]
-            self._java = constructor.newInstance(context._gateway.new_array(view.java.lang.Object, 0))
-            self._java = properties.putIfAbsent(key, self._java) or self._java
+        self._java = compiled_class(context, "describer.java", "Describer").getConstructors()[0].newInstance(
+            context._gateway.new_array(context._jvm.java.lang.Object, 0))
 
     def describe(self, plan: Any, jvm: Jvm, limits: Limits) -> Description:
         """See Describer."""

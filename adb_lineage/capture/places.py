@@ -43,4 +43,4 @@ class Places:
 def _key(name: TableName) -> Tuple[str, str, str]:
     """Spark's session catalog is case-insensitive, and has no name of its own in older versions."""
     catalog = name.catalog.lower()
-    return (SESSION_CATALOG if not catalog else catalog, (name.database or "default").lower(), name.table.lower())
+    return (catalog or SESSION_CATALOG, (name.database or "default").lower(), name.table.lower())

@@ -4,9 +4,7 @@ A third kind of tap (client-side capture under Spark Connect) only has to have t
 """
 from __future__ import annotations
 
-import hashlib
 import os
-import pkgutil
 import queue
 import threading
 import time
@@ -16,9 +14,11 @@ from functools import cached_property
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
 
+from adb_lineage.capture.compiled import compiled_class, package_of
 from adb_lineage.capture.describing import Describer, open_describer
 from adb_lineage.capture.rdd_graph import RddGraph
 
+RELAY_SOURCE = "relay.java"
 LEASE_MILLIS = 10_000
 SLEEP_MILLIS = 300_000
 
@@ -101,7 +101,6 @@ class RelayTap:
     def __init__(self, context: Any, *, capacity: int, allowed: Sequence[str], session: Optional[str] = None) -> None:
         self._context = context
         self._jvm = context._jvm
-        self._gateway = context._gateway
         self._bus = context._jsc.sc().listenerBus()
         self._session = session
         self._reader = f"{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -113,7 +112,7 @@ class RelayTap:
     def _find(self, context: Any, capacity: int, allowed: Sequence[str]) -> Any:
         """The relay of this application: another process of the same driver may have registered it already."""
         properties = self._jvm.java.lang.System.getProperties()
-        self._key = f"{relay_package()}.{context.applicationId}"
+        self._key = f"{package_of(RELAY_SOURCE)}.{context.applicationId}"
         relay = properties.get(self._key)
         if relay is None:
             relay = new_relay(context, capacity, allowed)
@@ -269,27 +268,10 @@ class _Listener:
         implements = ["org.apache.spark.sql.util.QueryExecutionListener"]
 
 
-def relay_package() -> str:
-    """The Java package of the relay, named by its source: another version of ours has a class of its own."""
-    return f"adb.lineage.r{hashlib.sha256(_relay_source()).hexdigest()[:12]}"
-
-
 def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
-    """A relay that is on no bus yet.
-
-    The class is compiled once a JVM and kept there: Py4J remembers methods by class name, so a second class of the
-    same name would not answer.
-    """
+    """A relay that is on no bus yet."""
     lang = context._jvm.java.lang
-    properties = lang.System.getProperties()
-    class_name = f"{relay_package()}.Relay"
-    relay_class = properties.get(class_name)
-    if relay_class is None:
-        compiler = context._jvm.org.codehaus.janino.SimpleCompiler()
-        compiler.setParentClassLoader(lang.Thread.currentThread().getContextClassLoader())
-        compiler.cook(_relay_source().decode().replace("package adb.lineage;", f"package {relay_package()};"))
-        relay_class = compiler.getClassLoader().loadClass(class_name)
-        relay_class = properties.putIfAbsent(class_name, relay_class) or relay_class
+    relay_class = compiled_class(context, RELAY_SOURCE, "Relay")
     prefixes = context._gateway.new_array(lang.String, len(allowed))
     for position, prefix in enumerate(allowed):
         prefixes[position] = prefix
@@ -300,10 +282,6 @@ def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
     arguments[3] = lang.Long.valueOf(str(SLEEP_MILLIS))
     arguments[4] = prefixes
     return relay_class.getConstructors()[0].newInstance(arguments)
-
-
-def _relay_source() -> bytes:
-    return pkgutil.get_data("adb_lineage.capture", "relay.java") or b""
 
 
 def open_tap(context: Any, session_of: Callable[[Any], Any], *, capacity: int, allowed: Sequence[str],

@@ -128,6 +128,17 @@ class Outbox:
             found = self._memory.take(owner, **limits)
         return found
 
+    def with_events(self, run: RunEvents) -> RunEvents:
+        """A taken run with the events it was taken with, as they are now."""
+        events: List[Dict[str, Any]] = []
+        left_out = dict.fromkeys(run.left_out)
+        for store, tokens in self._stores_of(run.tokens):
+            for token in tokens:
+                found, gone = store.events(run.run_id, token.seq)
+                events += found
+                left_out.update(dict.fromkeys(gone))
+        return run._replace(events=events, left_out=tuple(left_out))
+
     def delivered(
         self, tokens: Iterable[Token], why: str = "", marks: Optional[Mapping[str, float]] = None
     ) -> None:

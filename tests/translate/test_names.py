@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.translate.fuzz_names import check, pairs
 
 from adb_lineage.translate.names import Mounts, NameEngine, default_rules, load_rules, parse_rules
 from adb_lineage.translate.names.cases import BUILT_IN_CASES, load_cases
 from adb_lineage.translate.names.sources import sources_page
+from tests.translate.fuzz_names import check, pairs
 
 ROOT = Path(__file__).parents[2]
 ACCELERATOR = ROOT / "tests" / "cases" / "names" / "accelerator"
@@ -112,7 +112,8 @@ def test_long_names_are_cut_and_stay_apart():
 
 def test_random_pieces():
     ours = NameEngine(default_rules()), NameEngine(default_rules())
-    theirs = NameEngine(load_rules(ACCELERATOR / "deployed.json")), NameEngine(load_rules(ACCELERATOR / "deployed.json"))
+    deployed = ACCELERATOR / "deployed.json"
+    theirs = NameEngine(load_rules(deployed)), NameEngine(load_rules(deployed))
     for number, (namespace, name) in zip(range(1500), pairs(20241123)):
         check(*ours, namespace, name)
         if number % 5 == 0:
