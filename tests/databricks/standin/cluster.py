@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -43,6 +44,7 @@ class Cluster:
         self.finished: List[Repl] = []
         self._driver: Optional[subprocess.Popen[str]] = None
         self._runs = 1000
+        self._lock = threading.Lock()
         self._make_tree()
 
     def __enter__(self) -> Cluster:
@@ -66,11 +68,12 @@ class Cluster:
                     stream.close()
 
     def ask(self, **request: Any) -> Dict[str, Any]:
-        """A request to the driver, see driver.py."""
+        """A request to the driver, see driver.py; from any thread."""
         assert self._driver and self._driver.stdin
-        self._driver.stdin.write(json.dumps(request) + "\n")
-        self._driver.stdin.flush()
-        return self._answer()
+        with self._lock:
+            self._driver.stdin.write(json.dumps(request) + "\n")
+            self._driver.stdin.flush()
+            return self._answer()
 
     def _answer(self) -> Dict[str, Any]:
         assert self._driver and self._driver.stdout
