@@ -14,6 +14,7 @@ from adb_lineage.settings import Settings
 
 if TYPE_CHECKING:
     from adb_lineage.capture.capture import Capture
+    from adb_lineage.graph import Graph
 
 # Two copies of the package (cluster library, notebook) share the interpreter, hence not a module's global.
 SLOT = "_adb_lineage_active"
@@ -115,6 +116,18 @@ class Lineage:
             status["coverage"] = self._record.coverage()
             status["newest"] = self._record.rows(5)
         return status
+
+    def graph(self, runs: int = 200) -> Graph:
+        """The lineage of the newest runs of this driver, from its outbox: a picture in a notebook, a tree in print."""
+        from adb_lineage.composition import translate_from_settings
+        from adb_lineage.graph import Graph
+
+        outbox = getattr(getattr(self._client, "transport", None), "outbox", None)
+        if outbox is None:
+            return Graph([])
+        translate = translate_from_settings(self.settings)
+        return Graph.of_entities(entity for run in outbox.runs(limit=runs)
+                                 for entity in translate(outbox.events(run.run_id)).entities())
 
     def _repr_html_(self) -> str:
         return self.status()._repr_html_()
