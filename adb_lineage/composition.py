@@ -59,7 +59,7 @@ def purview_options(settings: Settings) -> PurviewOptions:
         username=settings.username, password=settings.password, proxy=settings.proxy, ca_bundle=settings.ca_bundle,
         rate=settings.requests_per_second, bulk_entities_cap=settings.bulk_entities,
         bulk_entities=min(100, settings.bulk_entities), bulk_bytes=settings.bulk_bytes,
-        create_missing=settings.create_missing, **volatile)
+        create_missing=settings.create_missing, read_only=settings.mode == "preview", **volatile)
 
 
 def catalog_from_settings(settings: Settings) -> PurviewCatalog:
@@ -68,8 +68,11 @@ def catalog_from_settings(settings: Settings) -> PurviewCatalog:
     return PurviewCatalog(options, credential(options), state_path=data_file(settings, STATE_FILE))
 
 
-def delivery_from_settings(settings: Settings, outbox: Outbox, record: Record) -> Delivery:
+def delivery_from_settings(
+    settings: Settings, outbox: Outbox, record: Record, catalog: Optional[PurviewCatalog] = None
+) -> Delivery:
     """The worker, with the translation and the catalog it needs; not started. Raises SettingsError, FixNeeded."""
     options = DeliveryOptions(mode=settings.mode, target=settings.endpoint or settings.account,
                               spool_dir=settings.spool_dir)
-    return Delivery(outbox, translate_from_settings(settings), catalog_from_settings(settings), record, options)
+    catalog = catalog or catalog_from_settings(settings)
+    return Delivery(outbox, translate_from_settings(settings), catalog, record, options)

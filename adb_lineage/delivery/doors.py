@@ -45,6 +45,30 @@ class WriteReport(Protocol):
         """HTTP requests of this write."""
 
 
+class WritePlan(Protocol):
+    """What a write would do (`purview.plan.WritePlan`)."""
+
+    @property
+    def entities(self) -> Sequence[Any]:
+        """Each entity with its name, outcome, kind and differences."""
+
+    @property
+    def types(self) -> Sequence[str]:
+        """Type definitions that would be installed first."""
+
+    @property
+    def outcomes(self) -> Mapping[AssetName, str]:
+        """"new", "changed" or "unchanged" for each entity."""
+
+    @property
+    def placeholders(self) -> Mapping[AssetName, AssetName]:
+        """The stand-in of each missing asset."""
+
+    @property
+    def left_out(self) -> Mapping[AssetName, str]:
+        """Missing assets that would get no stand-in, and why."""
+
+
 class Catalog(Protocol):
     """Where lineage goes (`purview.PurviewCatalog`). All calls may raise RetryLater or FixNeeded."""
 
@@ -56,6 +80,9 @@ class Catalog(Protocol):
 
     def write(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WriteReport:
         """Upsert the entities, and stand-ins for assets that nobody knows."""
+
+    def plan(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WritePlan:
+        """What `write` would do, without doing it."""
 
     def close(self) -> None:
         """End calls that wait (they raise RetryLater) and let go of connections."""

@@ -292,7 +292,7 @@ class Delivery:
             return
         try:
             if options.mode == "preview":
-                outcomes = batch.preview(self._catalog)
+                outcomes = batch.plan(self._catalog)[1]
             else:
                 if not self._types_ready:
                     self._catalog.ensure_types()

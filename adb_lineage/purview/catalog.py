@@ -8,13 +8,14 @@ import threading
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.errors import AdbLineageError
+from adb_lineage.errors import AdbLineageError, FixNeeded
 from adb_lineage.purview import types
 from adb_lineage.purview.auth import TokenSource
 from adb_lineage.purview.client import Http, PooledAtlasClient
 from adb_lineage.purview.clock import Clock, SystemClock
 from adb_lineage.purview.heal import Healer, HealPlan
 from adb_lineage.purview.options import PurviewOptions
+from adb_lineage.purview.plan import WritePlan, compare
 from adb_lineage.purview.progress import Progress, no_progress
 from adb_lineage.purview.report import WriteReport
 from adb_lineage.purview.resolver import Resolver
@@ -74,9 +75,15 @@ class PurviewCatalog:
         self.state.close()
 
     def ensure_types(self) -> None:
-        """Install the type definitions that the account lacks and update ours; nothing happens when all is there."""
+        """Install the type definitions that the account lacks and update ours; nothing happens when all is there.
+
+        With `read_only` the types are only read, and those that would be installed taken for there.
+        """
         with self._lock:
-            self._book, self.types_report = types.ensure(self.client, self.options.flavour)
+            if self.options.read_only:
+                self._book, self.types_report = types.read(self.client)
+            else:
+                self._book, self.types_report = types.ensure(self.client, self.options.flavour)
             self._book_at = self.clock.monotonic()
 
     @property
@@ -136,10 +143,23 @@ class PurviewCatalog:
 
     def write(self, entities: Sequence[Mapping[str, Any]], missing: Sequence[Asset]) -> WriteReport:
         """Bring entities and stand-ins for `missing` assets into the catalog; unchanged ones are not sent."""
+        if self.options.read_only:
+            raise FixNeeded("this catalog was opened to read only; nothing is written")
         with self._lock:
             report = self._writer.write(entities, missing, self.book, self.types_report)
             self._heal_touched(report)
             return report
+
+    def forget_refusals(self) -> None:
+        """Send again what was refused before, with whatever content: somebody says that the cause is mended."""
+        self.state.forget_refusals()
+
+    def plan(self, entities: Sequence[Mapping[str, Any]], missing: Sequence[Asset]) -> WritePlan:
+        """What `write` would do, compared with the catalog as it is now; nothing is changed."""
+        with self._lock:
+            book = self.book
+            items, report = self._writer.prepare(entities, missing, book, self.types_report)
+            return compare(items, report, self.types_report.planned, self.client, self.resolver, self.options, book)
 
     def plan_heal(self) -> HealPlan:
         """What `heal` would do for all stand-ins of ours; nothing is changed."""

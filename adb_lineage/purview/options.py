@@ -91,6 +91,9 @@ class PurviewOptions:
     password: str = field(default="", repr=False)
     """Basic authentication, for a plain Atlas."""
 
+    read_only: bool = False
+    """Nothing is written, not even type definitions: for previews."""
+
     proxy: str = field(default="", repr=False)
     """`http://[user:password@]host:port`; empty means what the environment says."""
     ca_bundle: str = ""

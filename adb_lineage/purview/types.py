@@ -107,6 +107,22 @@ class TypesReport:
     """Attributes (`type.attribute`) that a built-in type of the account does not have: what we write there is lost."""
     problem: str = ""
     """Why the placeholder types could not be installed; empty when they are there."""
+    planned: Tuple[str, ...] = ()
+    """Types that would be installed, where nothing may be written."""
+
+
+def read(client: PooledAtlasClient) -> Tuple[TypeBook, TypesReport]:
+    """The account's types as they would be after `ensure`; nothing is changed. Raises `RetryLater`, `FixNeeded`."""
+    there = client.get_all_typedefs() or {}
+    definitions: Dict[str, List[Dict[str, Any]]] = {kind: list(there.get(kind) or []) for kind in KINDS}
+    names = {kind: {one["name"] for one in definitions[kind]} for kind in KINDS}
+    planned: List[str] = []
+    for source in ("databricks", "placeholder"):
+        for kind, wanted in typedefs.load(source).items():
+            new = [one for one in wanted if kind in names and one["name"] not in names[kind]]
+            definitions[kind] += new
+            planned += [one["name"] for one in new]
+    return TypeBook(definitions), TypesReport(planned=tuple(planned))
 
 
 def ensure(client: PooledAtlasClient, flavour: str) -> Tuple[TypeBook, TypesReport]:

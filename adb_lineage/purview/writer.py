@@ -62,6 +62,14 @@ class Writer:
             job.report.last_request_id = self._client.http.last_request_id
         return job.report
 
+    def prepare(
+        self, entities: Iterable[Mapping[str, Any]], missing: Sequence[Asset], book: TypeBook, types: TypesReport
+    ) -> Tuple[List[Item], WriteReport]:
+        """What `write` would look at, stand-ins included, and what it says of them; nothing is sent."""
+        job = _Write(self, book, types)
+        job.prepare(entities, missing)
+        return payload.ordered(list(job._items.values())), job.report
+
 
 class _Write:
     """One call of `Writer.write`."""

@@ -245,6 +245,7 @@ def test_preview_writes_nothing_and_the_record_says_what_would_be(outbox, server
     row = said(record)["r"]
     assert row["delivery"] == "preview" and row["process"] == "job/in->out"
     assert [asset["qualifiedName"] for asset in row["assets"]] == ["scanned in", "out"]
+    assert row["would_write"] == ["new databricks_notebook notebook job", "new databricks_process job/in->out"]
     assert delivery.status()["preview"] == 1
 
 
