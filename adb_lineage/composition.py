@@ -43,7 +43,8 @@ def translate_from_settings(settings: Settings) -> Callable[[Sequence[Mapping[st
     rules = default_rules() if not settings.rules else load_rules(settings.rules)
     options = TranslateOptions(
         workspace=settings.workspace or None, metastore=settings.metastore or None, rules=rules,
-        prefer=settings.prefer, plan=settings.logical_plan, include_one_sided=settings.include_one_sided)
+        prefer=settings.prefer, plan=settings.logical_plan, include_one_sided=settings.include_one_sided,
+        include_failed=settings.include_failed, indirect=settings.indirect_columns)
     return partial(translate_run, options=options)
 
 

@@ -167,9 +167,9 @@ class Lineage:
             capture.start()
 
     def _build(self, context: Any, tap: Any, configuration: Mapping[str, str]) -> Capture:
-        from adb_lineage.capture.analysis import Limits
         from adb_lineage.capture.capture import Capture, CaptureOptions
         from adb_lineage.capture.context import script_environment
+        from adb_lineage.capture.describing import Limits
         from adb_lineage.capture.events import Application
         from adb_lineage.databricks.driver import Driver
 
@@ -180,7 +180,7 @@ class Lineage:
         host = configuration.get("spark.databricks.workspaceUrl", "")
         environment = script_environment(settings.notebook)
         if host:
-            driver = Driver(context, jobs=_jobs_api() if settings.jobs_api else None)
+            driver = Driver(context, conf=configuration, jobs=_jobs_api() if settings.jobs_api else None)
             environment = driver.environment
             self._follow_cells(context, driver)
         application = Application(
@@ -195,7 +195,8 @@ class Lineage:
         from adb_lineage.databricks.repl import CellBudget, Cells
 
         session = str(_session(context)._jsparkSession.sessionUUID())
-        cells = Cells(self.flush, driver, session, CellBudget(self.settings.cell_seconds))
+        cells = Cells(self.flush, driver, session,
+                      CellBudget(self.settings.cell_seconds, self.settings.exit_seconds))
         if cells.attach():
             self._cells = cells
 

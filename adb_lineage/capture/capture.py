@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
 
-from adb_lineage.capture.analysis import Analysis, Limits, analyse
+from adb_lineage.capture.analysis import Analysis, analyse
 from adb_lineage.capture.capabilities import Capabilities
 from adb_lineage.capture.context import Environment
 from adb_lineage.capture.datasets import Dataset
+from adb_lineage.capture.describing import Limits
 from adb_lineage.capture.events import Application, RunEvents, build_events
 from adb_lineage.capture.executions import Captured, Executions
 from adb_lineage.capture.jvm import Jvm, OutOfTime
@@ -151,11 +152,12 @@ class Capture:
         executed = self._capabilities.ask(jvm, "executed_command", query)
         if executed is not None and jvm.class_name(executed).endswith(".CommandResult"):
             return None
-        analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits)
+        analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits, self.tap.describer,
+                           keep_plan=self._options.logical_plan)
         captured = Captured(finished, analysis)
         try:
             captured.statement = self._statement(jvm, query)
-            if analysis.output is not None and not finished.failure:
+            if analysis.outputs and not finished.failure:
                 captured.statistics = self._statistics(jvm, query)
         except OutOfTime:
             pass  # extras only; the datasets are there
@@ -240,8 +242,8 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
         "reason": reason,
         "failed": finished.failure.partition("\n")[0][:STATEMENT_CHARACTERS],
         "inputs": [_named(one) for one in analysis.inputs],
-        "outputs": [_named(analysis.output)] if analysis.output else [],
-        "columns": len(analysis.columns),
+        "outputs": [_named(one.dataset) for one in analysis.outputs],
+        "columns": sum(len(one.columns) for one in analysis.outputs),
         "notes": list(analysis.notes),
         "seconds": round(captured.seconds, 4),
         "round_trips": captured.round_trips,

@@ -4,17 +4,20 @@ A third kind of tap (client-side capture under Spark Connect) only has to have t
 """
 from __future__ import annotations
 
-import hashlib
 import os
-import pkgutil
 import queue
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
 
+from adb_lineage.capture.compiled import compiled_class, package_of
+from adb_lineage.capture.describing import Describer, open_describer
+
+RELAY_SOURCE = "relay.java"
 LEASE_MILLIS = 10_000
 SLEEP_MILLIS = 300_000
 
@@ -25,7 +28,11 @@ class TapUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished execution. `query` is the JVM's QueryExecution, times are milliseconds since the epoch."""
+    """A finished execution. `query` is the JVM's QueryExecution, times are milliseconds since the epoch.
+
+    `kind` "job" is an RDD job that wrote: `query` is its RDD, `execution_id` its job id, `path` and `format` its
+    output. `kind` "stream" is the end of a streaming query. `stream` is the JVM's StreamExecution that this belongs to.
+    """
 
     key: Any
     query: Any
@@ -39,12 +46,26 @@ class Finished:
     failure: str = ""
     failure_stack: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "query"
+    path: str = ""
+    format: str = ""
+    stream: Any = None
+    stream_id: str = ""
+    stream_run: str = ""
+    stream_name: str = ""
+    stream_started: int = 0
+    is_batch: bool = False
+    """Whether this is a stream's own micro-batch rather than an execution within one."""
 
 
 class Tap(Protocol):
     """A source of finished queries."""
 
     kind: str
+
+    @property
+    def describer(self) -> Describer:
+        """How the plans of its queries are described; made when first asked for."""
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """The next finished query, or None after that time."""
@@ -71,8 +92,8 @@ class RelayTap:
     kind = "relay"
 
     def __init__(self, context: Any, *, capacity: int, allowed: Sequence[str], session: Optional[str] = None) -> None:
+        self._context = context
         self._jvm = context._jvm
-        self._gateway = context._gateway
         self._bus = context._jsc.sc().listenerBus()
         self._session = session
         self._reader = f"{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -84,7 +105,7 @@ class RelayTap:
     def _find(self, context: Any, capacity: int, allowed: Sequence[str]) -> Any:
         """The relay of this application: another process of the same driver may have registered it already."""
         properties = self._jvm.java.lang.System.getProperties()
-        self._key = f"{relay_package()}.{context.applicationId}"
+        self._key = f"{package_of(RELAY_SOURCE)}.{context.applicationId}"
         relay = properties.get(self._key)
         if relay is None:
             relay = new_relay(context, capacity, allowed)
@@ -94,10 +115,15 @@ class RelayTap:
             _add_to_queue(self._bus, relay)
         return relay
 
+    @cached_property
+    def describer(self) -> Describer:
+        """See Tap."""
+        return open_describer(self._context)
+
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
         item = self._relay.take(self._reader, self._session, int(seconds * 1000))
-        return None if item is None else _finished(item.id(), item.query(), item.header())
+        return None if item is None else _finished(item)
 
     def done(self, finished: Finished) -> None:
         """See Tap."""
@@ -158,6 +184,11 @@ class ListenerTap:
             self._queue.put_nowait((function, query, failure, nanoseconds, time.time()))
         except queue.Full:
             self._counters["dropped"] += 1
+
+    @cached_property
+    def describer(self) -> Describer:
+        """See Tap."""
+        return open_describer(self._context)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
@@ -220,40 +251,20 @@ class _Listener:
         implements = ["org.apache.spark.sql.util.QueryExecutionListener"]
 
 
-def relay_package() -> str:
-    """The Java package of the relay, named by its source: another version of ours has a class of its own."""
-    return f"adb.lineage.r{hashlib.sha256(_relay_source()).hexdigest()[:12]}"
-
-
 def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
-    """A relay that is on no bus yet.
-
-    The class is compiled once a JVM and kept there: Py4J remembers methods by class name, so a second class of the
-    same name would not answer.
-    """
+    """A relay that is on no bus yet."""
     lang = context._jvm.java.lang
-    properties = lang.System.getProperties()
-    class_name = f"{relay_package()}.Relay"
-    relay_class = properties.get(class_name)
-    if relay_class is None:
-        compiler = context._jvm.org.codehaus.janino.SimpleCompiler()
-        compiler.setParentClassLoader(lang.Thread.currentThread().getContextClassLoader())
-        compiler.cook(_relay_source().decode().replace("package adb.lineage;", f"package {relay_package()};"))
-        relay_class = compiler.getClassLoader().loadClass(class_name)
-        relay_class = properties.putIfAbsent(class_name, relay_class) or relay_class
+    relay_class = compiled_class(context, RELAY_SOURCE, "Relay")
     prefixes = context._gateway.new_array(lang.String, len(allowed))
     for position, prefix in enumerate(allowed):
         prefixes[position] = prefix
-    arguments = context._gateway.new_array(lang.Object, 4)
-    arguments[0] = capacity
-    arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
-    arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
-    arguments[3] = prefixes
+    arguments = context._gateway.new_array(lang.Object, 5)
+    arguments[0] = context._jsc.sc()
+    arguments[1] = capacity
+    arguments[2] = lang.Long.valueOf(str(LEASE_MILLIS))
+    arguments[3] = lang.Long.valueOf(str(SLEEP_MILLIS))
+    arguments[4] = prefixes
     return relay_class.getConstructors()[0].newInstance(arguments)
-
-
-def _relay_source() -> bytes:
-    return pkgutil.get_data("adb_lineage.capture", "relay.java") or b""
 
 
 def open_tap(context: Any, session_of: Callable[[Any], Any], *, capacity: int, allowed: Sequence[str],
@@ -285,17 +296,24 @@ def _add_to_queue(bus: Any, relay: Any) -> None:
         bus.addToQueue(relay, "adb_lineage", getattr(bus, "addToQueue$default$3")())
 
 
-def _finished(key: Any, query: Any, header: str) -> Finished:
-    values = dict(parse_qsl(header, keep_blank_values=True))
+def _finished(item: Any) -> Finished:
+    values = dict(parse_qsl(item.header(), keep_blank_values=True))
     properties = {name[2:]: value for name, value in values.items() if name.startswith("p:")}
     execution = int(values["executionId"])
     root = values.get("rootExecutionId") or properties.get("spark.sql.execution.root.id")
     ended = int(values["endTime"])
+    kind = values.get("kind", "query")
+    stream_run = values.get("streamRun", "")
     return Finished(
-        key, query, execution, int(root) if root else execution, int(values.get("startTime", ended)), ended,
+        item.id(), item.query(), execution, int(root) if root and kind == "query" else execution,
+        int(values.get("startTime", ended)), ended,
         session=values.get("session", ""), function=values.get("executionName", ""),
         description=values.get("description", ""), failure=values.get("failureMessage", ""),
-        failure_stack=values.get("failureStack", ""), properties=properties)
+        failure_stack=values.get("failureStack", ""), properties=properties,
+        kind=kind, path=values.get("path", ""), format=values.get("format", ""),
+        stream=item.stream() if stream_run else None, stream_id=values.get("streamId", ""), stream_run=stream_run,
+        stream_name=values.get("streamName", ""), stream_started=int(values.get("streamStart", ended)),
+        is_batch=values.get("batch") == "true")
 
 
 def _first_line(error: BaseException) -> str:

@@ -19,8 +19,9 @@ START_SECONDS = 30.0
 
 
 class CatalogServer:
-    """A catalog and the server in front of it. Connections are accepted at `url` once it is made, and answered once it runs.
+    """A catalog and the server in front of it.
 
+    Connections are accepted at `url` as soon as the object exists, and answered once it runs.
     Raises `OSError` for a port that is taken, `sqlite3.Error` for a file that is no catalog.
     """
 

@@ -10,7 +10,7 @@ import logging
 from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.purview.answers import AnswerError, Refused, TooMuch
+from adb_lineage.purview.answers import AnswerError, Refused, may_be_content
 from adb_lineage.purview.client import PooledAtlasClient
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.marks import is_ours
@@ -99,7 +99,9 @@ class Resolver:
         """Ask for names of one type; a name whose question the catalog refuses is missing from the result."""
         try:
             entities = self._client.lookup(type_name, qualified_names)
-        except (Refused, TooMuch) as failure:
+        except AnswerError as failure:
+            if not isinstance(failure, Refused) and not (may_be_content(failure) and len(qualified_names) > 1):
+                raise
             if len(qualified_names) > 1:
                 half = len(qualified_names) // 2
                 return {
@@ -108,8 +110,6 @@ class Resolver:
                 }
             if is_absence(failure):
                 return {qualified_names[0]: None}
-            if not isinstance(failure, Refused):
-                raise
             # The question itself is malformed for the catalog; the name can't be one of its own.
             log.info("%s %s can't be looked up: %s", type_name, qualified_names[0], failure.answer)
             return {}

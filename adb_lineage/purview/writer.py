@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.purview import payload, placeholders
-from adb_lineage.purview.answers import Answer, AnswerError, NotAllowed, Refused, TooMuch, Unavailable, may_be_content
+from adb_lineage.purview.answers import Answer, AnswerError, Refused, TooMuch, Unavailable, may_be_content
 from adb_lineage.purview.client import PooledAtlasClient
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.marks import day
@@ -20,6 +20,7 @@ from adb_lineage.purview.options import PurviewOptions
 from adb_lineage.purview.payload import CallSize, Item
 from adb_lineage.purview.report import WriteReport
 from adb_lineage.purview.resolver import Resolver
+from adb_lineage.purview.retry import Patience
 from adb_lineage.purview.state import Found, State, Written
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook, TypesReport
 
@@ -87,6 +88,7 @@ class _Write:
         self._dropped: Set[AssetName] = set()
         self._known: Dict[AssetName, Written] = {}
         self._suspects: List[Tuple[Item, AnswerError]] = []
+        self._deferred: List[Item] = []
         self._accepted = 0
         self._resent: Set[AssetName] = set()
         # A date that is never brought up to date would make a busy edge look dead.
@@ -163,10 +165,12 @@ class _Write:
         self._known = self._state.written(self._items)
         waiting = payload.ordered(self._choose())
         while waiting:
-            count = self._size.first(waiting)
-            now, waiting = waiting[:count], waiting[count:]
-            self._send(now)
-        self._judge()
+            while waiting:
+                count = self._size.first(waiting)
+                now, waiting = waiting[:count], waiting[count:]
+                self._send(now)
+            self._judge()
+            waiting, self._deferred = payload.ordered(self._deferred), []
 
     def _choose(self) -> List[Item]:
         now = self._clock.time()
@@ -215,12 +219,12 @@ class _Write:
     # -- sending -------------------------------------------------------------------------------------------------------
 
     def _send(self, items: Sequence[Item]) -> None:
+        items = self._without_deferred(items)
         if not items:
             return
-        entities, guids = payload.call(items, self._dropped)
         try:
-            result = self._client.upsert(entities)
-        except (Refused, NotAllowed, Unavailable) as failure:
+            self._call(items, Patience.DIVISIBLE)
+        except AnswerError as failure:
             if not isinstance(failure, Refused) and not may_be_content(failure):
                 self._size.refused()
                 raise
@@ -229,14 +233,30 @@ class _Write:
             if len(items) > 1:
                 half = len(items) // 2
                 self._send(items[:half])
-                # The first half may have shown that an entity of the second is no longer wanted.
-                self._send([one for one in items[half:] if one.name in self._items])
+                self._send(items[half:])
             else:
                 self._alone(items[0], failure)
             return
         self._size.accepted()
+        self._judge_if_possible()
+
+    def _call(self, items: Sequence[Item], patience: Patience) -> None:
+        entities, guids = payload.call(items, self._dropped)
+        result = self._client.upsert(entities, patience)
         self._accepted += len(items)
         self._absorb(items, guids, result)
+
+    def _without_deferred(self, items: Sequence[Item]) -> List[Item]:
+        """What refers to an entity whose fate is open waits for it; what was taken off the list is left out."""
+        open_names = {one.name for one, _ in self._suspects} | {one.name for one in self._deferred}
+        now = []
+        for one in items:
+            if open_names and not open_names.isdisjoint(payload.references(one.entity)):
+                self._deferred.append(one)
+                open_names.add(one.name)
+            elif self._items.get(one.name) is one:
+                now.append(one)
+        return now
 
     def _absorb(self, items: Sequence[Item], guids: Mapping[str, AssetName], result: Mapping[str, Any]) -> None:
         """Take the answer of an accepted call into report and bookkeeping.
@@ -275,9 +295,9 @@ class _Write:
     def _alone(self, one: Item, failure: AnswerError) -> None:
         """An entity that was refused in a call of its own."""
         answer = failure.answer
-        if not isinstance(failure, Refused) and answer.status not in (413, 414):
+        if not isinstance(failure, Refused):
             self._suspects.append((one, failure))
-            if not self._accepted and len(self._suspects) >= SUSPECTS_BEFORE_WE_STOP:
+            if self._accepted or len(self._suspects) >= SUSPECTS_BEFORE_WE_STOP:
                 self._judge()
             return
         if answer.code == _MISSING_REFERENCE and one.name not in self._resent:
@@ -332,17 +352,31 @@ class _Write:
         if remember:
             self._state.refuse(one.name, one.content, answer._asdict(), self._clock.time())
 
+    def _judge_if_possible(self) -> None:
+        if self._suspects and self._accepted:
+            self._judge()
+
     def _judge(self) -> None:
-        """Entities that failed alone, in a way that a catalog in trouble also fails: whose fault was it?"""
+        """Entities that failed alone, in a way that a catalog in trouble also fails: whose fault was it?
+
+        It is theirs if the catalog takes others, and does not take them after all the patience that there is.
+        """
         if not self._suspects:
             return
-        if self._accepted or self._probe():
-            for one, failure in self._suspects:
-                self._refuse(one, failure.answer)
-            self._suspects = []
-            return
-        failure = self._suspects[0][1]
-        raise self._client.http.governor.away(failure) if isinstance(failure, Unavailable) else failure
+        if not self._accepted and not self._probe():
+            failure = self._suspects[0][1]
+            raise self._client.http.governor.away(failure) if isinstance(failure, Unavailable) else failure
+        suspects, self._suspects = self._suspects, []
+        for one, _ in suspects:
+            try:
+                self._call([one], Patience.LAST_WORD)
+            except AnswerError as failure:
+                if isinstance(failure, Refused):
+                    self._alone(one, failure)
+                elif may_be_content(failure):
+                    self._refuse(one, failure.answer)
+                else:
+                    raise
 
     def _probe(self) -> bool:
         """Whether the catalog takes an entity that it took before."""
@@ -351,7 +385,7 @@ class _Write:
             if one.kind != "column":
                 entities, _ = payload.call([one], self._dropped)
                 try:
-                    self._client.upsert(entities)
+                    self._client.upsert(entities, Patience.LAST_WORD)
                 except AnswerError:
                     return False
                 return True

@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 
 from adb_lineage.assets import AssetName
 from adb_lineage.translate.events import COLUMN_LINEAGE, Dataset, Key
-from adb_lineage.translate.json_values import as_list, as_mapping, as_text
+from adb_lineage.translate.json_values import as_list, as_mapping, as_text, sound
 from adb_lineage.translate.names.paths import clean_path
 from adb_lineage.translate.redaction import mask_literals
 
@@ -55,7 +55,7 @@ class SourceFinder:
         self._name = name
         self._paths: Dict[str, List[Tuple[str, AssetName]]] = {}
         for (namespace, path), asset in inputs.items():
-            self._paths.setdefault(namespace, []).append((clean_path(path) + "/", asset))
+            self._paths.setdefault(namespace, []).append(((clean_path(path) + "/").lstrip("/"), asset))
         for paths in self._paths.values():
             paths.sort(key=lambda pair: len(pair[0]), reverse=True)
 
@@ -155,8 +155,12 @@ def _groups(edges: Sequence[Edge]) -> Dict[Tuple[AssetName, AssetName], Dict[Tup
 
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
-_text = lru_cache(maxsize=65_536)(_encode)
-"""A name as JSON text; names come back with every run."""
+
+
+@lru_cache(maxsize=65_536)
+def _text(name: str) -> str:
+    """A name as JSON text; names come back with every run."""
+    return _encode(sound(name))
 
 
 def _row(edge: Edge, longest: Optional[int]) -> str:
@@ -181,7 +185,7 @@ _Group = Tuple[str, Sequence[Edge]]
 
 
 def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return len(text) if text.isascii() else len(text.encode("utf-8"))
 
 
 def _whole(groups: Sequence[_Group], longest: Optional[int]) -> str:

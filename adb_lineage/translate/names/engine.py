@@ -155,10 +155,10 @@ class NameEngine:
                     break
         # No character has more than four bytes.
         if 4 * len(qualified_name) > MAX_NAME_BYTES and len(asset.name.qualified_name.encode()) > MAX_NAME_BYTES:
-            short = AssetName(type_name, _shortened(asset.name.qualified_name))
+            short = AssetName(type_name, shortened(asset.name.qualified_name))
             asset = replace(asset, name=short, alternatives=(), placeholder=True)
-        if len(asset.display_name.encode()) > MAX_NAME_BYTES:
-            asset = replace(asset, display_name=_shortened(asset.display_name))
+        if len(asset.display_name) > MAX_NAME_BYTES // 4:
+            asset = replace(asset, display_name=shortened(asset.display_name))
         if asset.placeholder:
             source = _without_parameters(location.namespace)[0][:MAX_NAME_BYTES] or "unknown"
             told = {"purview_qualifiedName": asset.name.qualified_name, "original_source": source}
@@ -219,7 +219,10 @@ def _placeholder(namespace: str, name: str) -> Asset:
     )
 
 
-def _shortened(name: str) -> str:
-    """A name that fits: its beginning and a hash of all of it."""
-    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-    return name.encode()[: MAX_NAME_BYTES - len(digest) - 1].decode("utf-8", "ignore") + "~" + digest
+def shortened(name: str, max_bytes: int = MAX_NAME_BYTES) -> str:
+    """A name that fits: as it is, or its beginning and a hash of all of it."""
+    encoded = name.encode()
+    if len(encoded) <= max_bytes:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:32]
+    return encoded[: max_bytes - len(digest) - 1].decode("utf-8", "ignore") + "~" + digest

@@ -147,7 +147,7 @@ class _BoundRule:
         display = self._display_name.fill(values) if self._display_name is not None else None
         return Asset(
             name=own,
-            display_name=display or last_segment(qualified_name),
+            display_name=display if display and display.strip() else last_segment(qualified_name),
             rule=rule.name,
             alternatives=() if rule.placeholder else self._alternatives(name, values),
             parents=_filled(self._parents, values) if self._same_parents is None else self._same_parents,
@@ -212,8 +212,7 @@ def _filled(typed: Sequence[_Compiled], values: Values) -> Tuple[AssetName, ...]
 
 def last_segment(qualified_name: str) -> str:
     """The last part of a qualified name, for display: `c` of `https://a/b/c/`."""
-    trimmed = qualified_name.rstrip("/")
-    return trimmed.rsplit("/", 1)[-1] or qualified_name
+    return qualified_name.rstrip("/ ").rsplit("/", 1)[-1].strip() or qualified_name
 
 
 class NamingRule(Protocol):

@@ -58,9 +58,10 @@ def published_patterns(typedefs: Any) -> List[PublishedPattern]:
 def _checked(type_name: str, pattern: str, sample: str) -> PublishedPattern:
     """A pattern that compiles and fits its own sample; one that does not must not decide about names."""
     try:
-        fits = not sample or compile_pattern(pattern).match(sample)
+        compiled = compile_pattern(pattern)
     except ValueError as error:
         return PublishedPattern(type_name, pattern, sample, str(error))
+    fits = not sample or compiled.match(sample)
     return PublishedPattern(type_name, pattern, sample, None if fits else f"does not fit its own sample {sample!r}")
 
 

@@ -40,6 +40,7 @@ class Cluster:
         self._python = python
         self._library_pth = library_pth
         self.repls: List[Repl] = []
+        self.finished: List[Repl] = []
         self._driver: Optional[subprocess.Popen[str]] = None
         self._runs = 1000
         self._make_tree()
@@ -240,6 +241,7 @@ class Repl:
                 stream.close()
         if forget and self in self.cluster.repls:
             self.cluster.repls.remove(self)
+            self.cluster.finished.append(self)
 
     def _pip(self, arguments: str) -> Dict[str, Any]:
         words = arguments.split()
