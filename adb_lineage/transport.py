@@ -12,15 +12,14 @@ import attr
 import yaml
 
 from adb_lineage.errors import SettingsError
-from adb_lineage.openlineage_client import Serde
+from adb_lineage.openlineage_client import Config, Serde, Transport, register_transport
 from adb_lineage.settings import Settings
-from openlineage.client.transport import Config, Transport, register_transport
 
 KINDS = ("purview", "adb_lineage.transport.PurviewTransport")
 
 
 @attr.define
-class PurviewConfig(Config):  # type: ignore[misc]
+class PurviewConfig(Config):
     """The merged settings."""
 
     settings: Settings
@@ -35,7 +34,7 @@ class PurviewConfig(Config):  # type: ignore[misc]
 
 
 @register_transport
-class PurviewTransport(Transport):  # type: ignore[misc]
+class PurviewTransport(Transport):
     """Stores each event durably, and lets one worker of the driver bring them to the catalog."""
 
     kind = "purview"

@@ -5,10 +5,10 @@ from typing import Any, Dict, Mapping, Tuple
 
 from adb_lineage.capture.jvm import Jvm, OutOfTime
 
-# Name of a member of QueryExecution or its plans -> the path that asks for it (see Jvm.ask).
+# Name of a member of QueryExecution or of a plan node -> the path that asks for it (see Jvm.ask).
 MEMBERS: Mapping[str, Tuple[str, ...]] = {
     "executed_command": ("commandExecuted",),  # Spark 3.2: commands run eagerly and come again as their own result
-    "sql_text": ("logical", "origin", "sqlText?"),  # Spark 3.3
+    "sql_text": ("origin", "sqlText?"),  # Spark 3.3
 }
 
 

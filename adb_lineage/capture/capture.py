@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
 
-from adb_lineage.capture.analysis import Analysis, Limits, analyse
+from adb_lineage.capture.analysis import Analysis, analyse
 from adb_lineage.capture.capabilities import Capabilities
-from adb_lineage.capture.context import RunContext
+from adb_lineage.capture.context import Environment
 from adb_lineage.capture.datasets import Dataset
+from adb_lineage.capture.describing import Limits
 from adb_lineage.capture.events import Application, RunEvents, build_events
 from adb_lineage.capture.executions import Captured, Executions
 from adb_lineage.capture.jvm import Jvm, OutOfTime
@@ -21,6 +22,7 @@ from adb_lineage.capture.tap import Finished, Tap
 POLL_SECONDS = 1.0
 DRAIN_MILLISECONDS = 5000
 STATEMENT_CHARACTERS = 500
+STATEMENT_DEPTH = 4
 METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
 
 
@@ -49,14 +51,14 @@ class CaptureOptions:
 class Capture:
     """One thread for one Spark application. Nothing it meets reaches the user's program."""
 
-    def __init__(self, tap: Tap, application: Application, context: RunContext, emitter: Emitter, record: Notes,
+    def __init__(self, tap: Tap, application: Application, environment: Environment, emitter: Emitter, record: Notes,
                  options: CaptureOptions, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.tap = tap
         self.application = application
         self.counters: Dict[str, int] = {"captured": 0, "skipped": 0, "repeated": 0, "failed": 0, "not_emitted": 0}
         self.round_trips = 0
         self.last_error = ""
-        self._context = context
+        self._environment = environment
         self._emitter = emitter
         self._record = record
         self._options = options
@@ -150,11 +152,12 @@ class Capture:
         executed = self._capabilities.ask(jvm, "executed_command", query)
         if executed is not None and jvm.class_name(executed).endswith(".CommandResult"):
             return None
-        analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits)
+        analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits, self.tap.describer,
+                           keep_plan=self._options.logical_plan)
         captured = Captured(finished, analysis)
         try:
-            captured.statement = self._capabilities.ask(jvm, "sql_text", query) or ""
-            if analysis.output is not None and not finished.failure:
+            captured.statement = self._statement(jvm, query)
+            if analysis.outputs and not finished.failure:
                 captured.statistics = self._statistics(jvm, query)
         except OutOfTime:
             pass  # extras only; the datasets are there
@@ -169,6 +172,19 @@ class Capture:
             self._surroundings[finished.session] = known
         return known
 
+    def _statement(self, jvm: Jvm, query: Any) -> str:
+        """The SQL text behind a query, if there is one: of the plan's root or of what it writes."""
+        node = jvm.ask(query, "logical")
+        for _ in range(STATEMENT_DEPTH):
+            text = self._capabilities.ask(jvm, "sql_text", node)
+            if text:
+                return str(text)
+            children = jvm.ask(node, "children")
+            if "sql_text" in self._capabilities.missing or int(jvm.call(children, "size")) != 1:
+                return ""
+            node = jvm.call(children, "apply", 0)
+        return ""
+
     def _statistics(self, jvm: Jvm, query: Any) -> Dict[str, int]:
         plan = jvm.ask(query, "executedPlan")
         if jvm.class_name(plan).endswith(".AdaptiveSparkPlanExec"):
@@ -181,10 +197,17 @@ class Capture:
                 found[name] = int(jvm.ask(metric, "value"))
         return found
 
+    def _who(self, finished: Finished) -> Dict[str, Any]:
+        try:
+            return self._environment(finished.properties, finished.session)
+        except Exception as error:  # noqa: BLE001  asks Databricks; a query without a name is better than none
+            self.last_error = f"{type(error).__name__}: {str(error)[:200]}"
+            return {}
+
     def _emit(self, captured: Captured) -> None:
         """Events of a complete execution go out, its record is written, and the tap may forget it."""
         analysis, finished = captured.analysis, captured.finished
-        environment = self._context.environment(finished.properties, finished.session)
+        environment = self._who(finished)
         built: Optional[RunEvents] = None
         reason = analysis.skipped
         try:
@@ -192,7 +215,7 @@ class Capture:
             if not reason:
                 for event in built.events:
                     self._emitter.emit(event)
-        except Exception as error:  # noqa: BLE001  a transport of the user's may raise anything
+        except BaseException as error:  # noqa: BLE001  a transport may raise anything, AtlasException for one
             reason = f"not emitted: {type(error).__name__}: {str(error)[:200]}"
             self.counters["not_emitted"] += 1
         self.counters["skipped" if reason else "captured"] += 1
@@ -219,8 +242,8 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
         "reason": reason,
         "failed": finished.failure.partition("\n")[0][:STATEMENT_CHARACTERS],
         "inputs": [_named(one) for one in analysis.inputs],
-        "outputs": [_named(analysis.output)] if analysis.output else [],
-        "columns": len(analysis.columns),
+        "outputs": [_named(one.dataset) for one in analysis.outputs],
+        "columns": sum(len(one.columns) for one in analysis.outputs),
         "notes": list(analysis.notes),
         "seconds": round(captured.seconds, 4),
         "round_trips": captured.round_trips,

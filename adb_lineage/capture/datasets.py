@@ -48,11 +48,21 @@ class Dataset:
     storage: str = ""
     catalog: Mapping[str, str] = field(default_factory=dict)
     known: bool = True
+    columns: Optional[Mapping[str, Tuple[str, ...]]] = None
+    """For a leaf that is a query on this dataset: its columns by the leaf's columns. None where both are the same."""
 
     @property
     def key(self) -> Tuple[str, str]:
         """Identity: namespace and name."""
         return self.namespace, self.name
+
+    def own_columns(self, column: str) -> Tuple[str, ...]:
+        """This dataset's columns that a column of the leaf stands for."""
+        return (column,) if self.columns is None else tuple(self.columns.get(column, ()))
+
+    def linked(self, link: Symlink) -> Dataset:
+        """The same dataset, which has this name too."""
+        return self if link in self.symlinks else replace(self, symlinks=(*self.symlinks, link))
 
     def with_schema(self, schema: Tuple[Field, ...]) -> Dataset:
         """The same dataset with these columns."""
@@ -102,12 +112,6 @@ def from_path(path: str, *, escaped: bool = False) -> Dataset:
     if scheme in _STORES:
         return Dataset(f"{scheme}://{authority}", name.strip("/") or "/")
     return Dataset(f"{scheme}://{authority}" if authority else scheme, name)
-
-
-def parent(dataset: Dataset) -> Dataset:
-    """The folder of a file."""
-    folder = dataset.name.rpartition("/")[0]
-    return replace(dataset, name=folder or "/")
 
 
 def fields_of(schema: Any) -> Tuple[Field, ...]:

@@ -12,11 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Set, Tuple
 
-
-
-
 from adb_lineage._version import __version__
-from adb_lineage.capture.analysis import Analysis
+from adb_lineage.capture.analysis import Analysis, Output
 from adb_lineage.capture.datasets import Dataset, Field
 from adb_lineage.capture.executions import Captured
 from adb_lineage.capture.transformations import Source, Transformation
@@ -66,10 +63,12 @@ def build_events(application: Application, captured: Captured, environment: Mapp
     finished, analysis = captured.finished, captured.analysis
     run_id = application.run_id(finished.started, finished.execution_id)
     job_name = _job_name(application, analysis)
-    job = event_v2.Job(application.namespace, job_name, {
-        "jobType": facet_v2.job_type_job.JobTypeJobFacet("BATCH", "SPARK", "SQL_JOB", producer=PRODUCER)})
+    job_facets: Dict[str, Any] = {
+        "jobType": facet_v2.job_type_job.JobTypeJobFacet("BATCH", "SPARK", "SQL_JOB", producer=PRODUCER)}
     if captured.statement:
-        job.facets["sql"] = facet_v2.sql_job.SQLJobFacet(captured.statement[:MAX_SQL], producer=PRODUCER)
+        job_facets["sql"] = facet_v2.sql_job.SQLJobFacet(captured.statement[:MAX_SQL], producer=PRODUCER)
+
+    job = event_v2.Job(application.namespace, job_name, job_facets)
 
     def run(more: Mapping[str, Any]) -> Any:
         return event_v2.Run(run_id, {**_run_facets(application, environment), **more})
@@ -86,7 +85,7 @@ def build_events(application: Application, captured: Captured, environment: Mapp
         eventTime=_iso(finished.ended), producer=PRODUCER, run=run(outcome), job=job,
         eventType=event_v2.RunState.FAIL if finished.failure else event_v2.RunState.COMPLETE,
         inputs=[event_v2.InputDataset(one.namespace, one.name, facets=_facets(one)) for one in analysis.inputs],
-        outputs=_outputs(captured))
+        outputs=[_output(analysis, one, captured.statistics) for one in analysis.outputs])
     return RunEvents(run_id, job_name, (start, end))
 
 
@@ -103,9 +102,10 @@ def normalize(name: str) -> str:
 def _job_name(application: Application, analysis: Analysis) -> str:
     node = normalize(analysis.root)
     parts = [application.job_name, f"execute_{node}" if analysis.is_command else node]
-    if analysis.output is not None:
-        links = analysis.output.symlinks
-        name = links[0].name if links else "/".join(analysis.output.name.rstrip("/").split("/")[-2:])
+    if analysis.outputs:
+        dataset = analysis.outputs[0].dataset
+        links = dataset.symlinks
+        name = links[0].name if links else "/".join(dataset.name.rstrip("/").split("/")[-2:])
         parts.append(re.sub(r"[./]+", "_", name).strip("_"))
     return ".".join(part for part in parts if part) or "unknown"
 
@@ -127,25 +127,22 @@ def _custom_facet(name: str, content: Mapping[str, Any]) -> Dict[str, Any]:
     return {"_producer": PRODUCER, "_schemaURL": f"{PRODUCER}#/$defs/{name}", **content}
 
 
-def _outputs(captured: Captured) -> List[Any]:
-    analysis = captured.analysis
-    output = analysis.output
-    if output is None:
-        return []
-    facets = _facets(output)
-    if analysis.lifecycle:
+def _output(analysis: Analysis, output: Output, counted: Mapping[str, int]) -> Any:
+    facets = _facets(output.dataset)
+    if output.lifecycle:
         change = facet_v2.lifecycle_state_change_dataset
+        former = output.previous
+        previous = change.PreviousIdentifier(former.name, former.namespace) if former else None
         facets["lifecycleStateChange"] = change.LifecycleStateChangeDatasetFacet(
-            change.LifecycleStateChange(analysis.lifecycle), producer=PRODUCER)
-    columns = _column_lineage(analysis)
+            change.LifecycleStateChange(output.lifecycle), previous, producer=PRODUCER)
+    columns = _column_lineage(analysis, output)
     if columns is not None:
         facets["columnLineage"] = columns
-    statistics = {}
-    if captured.statistics:
+    statistics: Dict[str, Any] = {}
+    if counted:
         statistics["outputStatistics"] = facet_v2.output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-            captured.statistics.get("rows"), captured.statistics.get("bytes"), captured.statistics.get("files"),
-            producer=PRODUCER)
-    return [event_v2.OutputDataset(output.namespace, output.name, statistics, facets=facets)]
+            counted.get("rows"), counted.get("bytes"), counted.get("files"), producer=PRODUCER)
+    return event_v2.OutputDataset(output.dataset.namespace, output.dataset.name, statistics, facets=facets)
 
 
 def _facets(dataset: Dataset) -> Dict[str, Any]:
@@ -165,13 +162,12 @@ def _fields(schema: Iterable[Field]) -> List[Any]:
         one.name, one.type or None, one.description or None, fields=_fields(one.fields)) for one in schema]
 
 
-def _column_lineage(analysis: Analysis) -> Optional[Any]:
+def _column_lineage(analysis: Analysis, output: Output) -> Optional[Any]:
     module = facet_v2.column_lineage_dataset
-    fields = {name: module.Fields(_input_fields(analysis, lineage.items()))
-              for name, lineage in analysis.columns.items()}
-    if not fields:
+    fields = {name: module.Fields(_input_fields(analysis, lineage.items())) for name, lineage in output.columns.items()}
+    if not fields and not output.indirect:
         return None
-    return module.ColumnLineageDatasetFacet(fields, _input_fields(analysis, analysis.indirect.items()),
+    return module.ColumnLineageDatasetFacet(fields, _input_fields(analysis, output.indirect.items()),
                                             producer=PRODUCER)
 
 
@@ -181,7 +177,8 @@ def _input_fields(analysis: Analysis, sources: Iterable[Tuple[Source, FrozenSet[
     ways: Dict[Tuple[str, str, str], Set[Transformation]] = {}
     for source, found in sources:
         for dataset in analysis.leaves.get(source.leaf, ()):
-            ways.setdefault((*dataset.key, source.column), set()).update(found)
+            for column in dataset.own_columns(source.column):
+                ways.setdefault((*dataset.key, column), set()).update(found)
     return [module.InputField(namespace, name, column, [
         module.Transformation(one.type, one.subtype, "", one.masking) for one in sorted(found)])
         for (namespace, name, column), found in ways.items()]

@@ -37,7 +37,7 @@ class Executions:
         if finished.root_id != finished.execution_id:
             return self._hold(captured)
         nested = self._waiting.pop(finished.execution_id, [])
-        if captured.analysis.output is None:
+        if not captured.analysis.outputs:
             return [*nested, captured]  # the root moved nothing itself: its parts stand for themselves
         return [_fold(captured, nested)]
 
@@ -67,7 +67,7 @@ def _fold(root: Captured, nested: List[Captured]) -> Captured:
     analysis = root.analysis
     for part in nested:
         analysis = analysis.relocated(part.analysis)
-        if part.analysis.output is not None and part.statistics and not root.statistics:
+        if part.analysis.outputs and part.statistics and not root.statistics:
             root.statistics = part.statistics
         root.parts.append(part.finished)
         root.parts.extend(part.parts)

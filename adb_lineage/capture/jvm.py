@@ -34,7 +34,7 @@ class Jvm:
         return getattr(target, member)(*arguments)
 
     def ask(self, target: Any, *path: str) -> Any:
-        """`target.a().b()` for the path `a`, `b`. A member written `a?` gives a Scala Option; an empty one ends in None."""
+        """`target.a().b()` for the path `a`, `b`. A member written `a?` gives a Scala Option; None for an empty one."""
         for member in path:
             if target is None:
                 return None
@@ -65,22 +65,26 @@ class Jvm:
         """The full class name of a JVM object, "" for none."""
         return "" if value is None else str(self.ask(value, "getClass", "getName"))
 
-    def option(self, options: Any, *keys: str) -> str:
-        """The first of these keys that a Scala Map[String, String] has, as given or in lower case; "" for none."""
-        for key in keys:
-            for spelling in dict.fromkeys((key, key.lower())):
-                value = self.content(self.call(options, "get", spelling))
-                if value is not None:
-                    return str(value)
-        return ""
-
     def field(self, target: Any, name: str) -> Any:
         """A private field, searched in the class and its parents by reflection; None if there is none."""
         kind = self.ask(target, "getClass")
         while kind is not None:
-            for candidate in self.call(kind, "getDeclaredFields"):
-                if self.call(candidate, "getName") == name:
-                    self.call(candidate, "setAccessible", True)
-                    return self.call(candidate, "get", target)
-            kind = self.ask(kind, "getSuperclass")
+            try:
+                field = self.call(kind, "getDeclaredField", name)
+            except OutOfTime:
+                raise
+            except Exception:  # noqa: BLE001  Py4J has no type of its own for "no such field"
+                kind = self.ask(kind, "getSuperclass")
+                continue
+            self.call(field, "setAccessible", True)
+            return self.call(field, "get", target)
         return None
+
+    def attempt(self, target: Any, *path: str) -> Any:
+        """As `ask`, but None where a member is missing or fails: forks and versions differ in them."""
+        try:
+            return self.ask(target, *path)
+        except OutOfTime:
+            raise
+        except Exception:  # noqa: BLE001  Py4J has no type of its own for "no such method"
+            return None

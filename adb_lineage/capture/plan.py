@@ -1,17 +1,18 @@
-"""Spark's plan JSON as small frozen nodes.
+"""Plans as small frozen nodes, from the JSON that our describer or Spark itself gives.
 
 `TreeNode.toJSON` gives a flat pre-order array: each element has `class`, `num-children` and one entry for each
 constructor parameter. A parameter that is a child holds its index among the children; any other tree (an expression,
-a plan that is no child) is an array of its own. Relations, maps, paths and enums are null there.
-Plans can be deeper than Python's stack, so nothing here recurses.
+a plan that is no child) is an array of its own. Relations, maps and paths are null there. Our describer writes the
+same, but each tree once: `{"ref": n}` is the element that came n-th in the text, so a plan is a graph whose nodes may
+have several parents. `{"type-ref": n}` is a data type out of a list.
+Plans can be deeper than Python's stack, so nothing here recurses on operators or expressions.
 """
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Tuple
-
-MAX_SIMPLE_STRING = 1000
+from functools import lru_cache
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 
 class ExprId(NamedTuple):
@@ -29,6 +30,7 @@ class Node:
     name: str
     fields: Mapping[str, Any]
     children: Tuple[Node, ...] = ()
+    operator: bool = True
 
     def child(self, field: str) -> Optional[Node]:
         """The tree in a parameter, whether it is a child (an index) or an array of its own; None if it is neither."""
@@ -51,12 +53,15 @@ class Node:
         return expr_id(self.fields.get("exprId"))
 
     def walk(self) -> Iterator[Node]:
-        """This node and all below it, children only, pre-order."""
+        """This node and all below it, children only, pre-order; a node with several parents comes once."""
         stack = [self]
+        met: Set[Node] = set()
         while stack:
             node = stack.pop()
-            yield node
-            stack.extend(reversed(node.children))
+            if node not in met:
+                met.add(node)
+                yield node
+                stack.extend(reversed(node.children))
 
     def leaves(self) -> List[Node]:
         """The nodes without children, in the order of Spark's `collectLeaves`."""
@@ -70,25 +75,38 @@ def expr_id(value: Any) -> Optional[ExprId]:
     return None
 
 
-def parse_plan(text: str) -> Node:
-    """The plan of `plan.toJSON()`. Raises ValueError when the text is no plan."""
-    flat = json.loads(text)
-    node = _tree(flat) if _is_tree(flat) else None
-    if node is None:
-        raise ValueError(f"not a plan: {text[:80]!r}")
-    return node
+class Parsed(NamedTuple):
+    """A plan, and all its nodes (those of inner plans and expressions too) in the order of the text."""
+
+    root: Node
+    nodes: Sequence[Node]
+
+
+def parse_plan(flat: Any, types: Optional[Sequence[Any]] = None) -> Parsed:
+    """The plan of a flat array of elements; with `types` it is our describer's, which marks operators.
+
+    Raises ValueError when it is none.
+    """
+    if not _is_tree(flat):
+        raise ValueError(f"not a plan: {json.dumps(flat)[:80]}")
+    parser = _Parser(types)
+    try:
+        return Parsed(parser.tree(flat), parser.nodes)
+    except (IndexError, KeyError, TypeError) as error:
+        raise ValueError(f"not a plan: {type(error).__name__}: {error}") from error
 
 
 def is_plan(node: Node) -> bool:
-    """Whether a tree is a plan (an operator) rather than an expression: Spark's own packages tell."""
-    return not is_expression(node)
+    """Whether a tree is a plan (an operator) rather than an expression."""
+    return node.operator
 
 
 def is_expression(node: Node) -> bool:
-    """Whether a tree is an expression; Databricks' own expressions live in `.expressions.` packages too."""
-    return ".expressions." in node.class_name or ".python.PythonUDF" in node.class_name
+    """Whether a tree is an expression."""
+    return not node.operator
 
 
+@lru_cache(maxsize=4096)
 def simple_name(class_name: str) -> str:
     """`a.b.Outer$Inner$` becomes `Inner`."""
     return class_name.rstrip("$").rsplit(".", 1)[-1].rsplit("$", 1)[-1]
@@ -115,7 +133,7 @@ def string_list(value: Any) -> Tuple[str, ...]:
 
 def _is_tree(value: Any) -> bool:
     return (isinstance(value, list) and bool(value) and isinstance(value[0], dict)
-            and "class" in value[0] and "num-children" in value[0])
+            and ("num-children" in value[0] or "ref" in value[0]))
 
 
 def _trees_in(value: Any, children: Tuple[Node, ...]) -> Iterator[Node]:
@@ -129,25 +147,64 @@ def _trees_in(value: Any, children: Tuple[Node, ...]) -> Iterator[Node]:
                 yield from _trees_in(one, children)
 
 
-def _tree(flat: List[Dict[str, Any]]) -> Optional[Node]:
-    """Nodes of a pre-order array, built from its end: when a node is met, its children wait on the stack."""
-    stack: List[Node] = []
-    for element in reversed(flat):
-        count = element.get("num-children", 0)
-        if count > len(stack):
-            return None
-        children = tuple(stack.pop() for _ in range(count))
-        class_name = str(element.get("class", ""))
-        fields = {key: _value(value) for key, value in element.items() if key not in ("class", "num-children")}
-        stack.append(Node(class_name, simple_name(class_name), fields, children))
-    return stack[0] if len(stack) == 1 else None
+_EXPRESSION_ENDINGS = ("UDF", "UDAF", "UDTF", "Action", "Clause", "Assignment", "Keep", "Discard", "Split",
+                       "AggregateExpression", "Subquery")
 
 
-def _value(value: Any) -> Any:
-    """A parameter with the trees in it built; nesting here is that of lists and subqueries, not of operators."""
-    if isinstance(value, list):
-        if _is_tree(value):
-            node = _tree(value)
-            return value if node is None else node
-        return [_value(one) for one in value]
-    return value
+@lru_cache(maxsize=4096)
+def _looks_like_operator(class_name: str) -> bool:
+    """For Spark's own JSON, which does not tell: expressions live in packages of theirs, but for these."""
+    return not (".expressions." in class_name or class_name.endswith(_EXPRESSION_ENDINGS)
+                or ".analysis.Unresolved" in class_name and "Relation" not in class_name)
+
+
+class _Parser:
+    """Builds nodes in the order of the text, so that a reference finds what it means."""
+
+    def __init__(self, types: Optional[Sequence[Any]]) -> None:
+        self.nodes: List[Any] = []
+        self._types = types or ()
+        self._marked = types is not None
+
+    def tree(self, flat: List[Dict[str, Any]]) -> Node:
+        """The tree of one flat array; an operator waits on the stack until its children are complete."""
+        nodes = self.nodes
+        stack: List[Tuple[int, str, Dict[str, Any], bool, int, List[Node]]] = []
+        node: Optional[Node] = None
+        for element in flat:
+            place = element.get("ref")
+            if place is not None:
+                node = nodes[place]
+                if node is None:
+                    raise ValueError("a plan that contains itself")
+            else:
+                place = len(nodes)
+                nodes.append(None)
+                class_name = element.pop("class")
+                count = element.pop("num-children")
+                operator = element.pop("operator", None) is True if self._marked else _looks_like_operator(class_name)
+                for key, value in element.items():
+                    if type(value) is list or type(value) is dict:
+                        element[key] = self._value(value)
+                if count:
+                    stack.append((place, class_name, element, operator, count, []))
+                    continue
+                node = nodes[place] = Node(class_name, simple_name(class_name), element, (), operator)
+            while stack:
+                place, class_name, fields, operator, count, children = stack[-1]
+                children.append(node)
+                if len(children) < count:
+                    break
+                stack.pop()
+                node = nodes[place] = Node(class_name, simple_name(class_name), fields, tuple(children), operator)
+        if stack or node is None:
+            raise ValueError("a plan that ends too early")
+        return node
+
+    def _value(self, value: Any) -> Any:
+        """A parameter with the trees in it built; nesting here is that of lists and subqueries, not of operators."""
+        if isinstance(value, list):
+            if _is_tree(value):
+                return self.tree(value)
+            return [self._value(one) if type(one) is list or type(one) is dict else one for one in value]
+        return self._types[value["type-ref"]] if "type-ref" in value else value

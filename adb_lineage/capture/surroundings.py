@@ -1,13 +1,16 @@
 """What a session says about where its tables live; asked once a session, never from Spark's catalog."""
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Optional
+import re
+from dataclasses import dataclass, field
+from typing import Any, Mapping, Optional
 
 from adb_lineage.capture.datasets import UNITY_NAMESPACE, Dataset, Symlink, TableName, from_path
 from adb_lineage.capture.jvm import Jvm
 
 LEGACY_CATALOGS = ("", "spark_catalog", "hive_metastore")
+MAX_CATALOGS = 50
+_CATALOG = re.compile(r"^spark\.sql\.catalog\.([^.\n]+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,8 @@ class Surroundings:
     warehouse: str = ""
     metastore: str = ""
     unity: bool = False
+    catalogs: Mapping[str, str] = field(default_factory=dict)
+    """Where a V2 catalog that the session configures keeps its tables: its server's URI, or its warehouse folder."""
 
     @classmethod
     def of(cls, jvm: Jvm, session: Any) -> Surroundings:
@@ -30,13 +35,18 @@ class Surroundings:
         if read("spark.sql.catalogImplementation", "in-memory") == "hive":
             uris = read("spark.hadoop.hive.metastore.uris") or read("hive.metastore.uris")
             metastore = uris.split(",")[0].strip().partition("://")[2]
+        keys = str(jvm.call(jvm.ask(conf, "getAllConfs", "keys"), "mkString", "\n"))
+        catalogs = {name: read(f"spark.sql.catalog.{name}.uri") or read(f"spark.sql.catalog.{name}.warehouse")
+                    for name in sorted(set(_CATALOG.findall(keys)))[:MAX_CATALOGS]}
         return cls(read("spark.sql.warehouse.dir").rstrip("/"), metastore,
-                   read("spark.databricks.unityCatalog.enabled", "false") == "true")
+                   read("spark.databricks.unityCatalog.enabled", "false") == "true", catalogs)
 
     def symlink(self, name: TableName) -> Symlink:
         """The table's own name beside its location (OpenLineage section `symlinks`)."""
         if self.unity and name.catalog not in LEGACY_CATALOGS:
             return Symlink(UNITY_NAMESPACE, name.three_parts)
+        if name.catalog not in LEGACY_CATALOGS:
+            return Symlink(self.catalogs.get(name.catalog) or name.catalog, name.three_parts)
         if self.metastore:
             return Symlink(f"hive://{self.metastore}", name.two_parts)
         return Symlink(self.warehouse or "spark_catalog", name.two_parts)

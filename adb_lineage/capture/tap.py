@@ -5,16 +5,19 @@ A third kind of tap (client-side capture under Spark Connect) only has to have t
 from __future__ import annotations
 
 import os
-import pkgutil
 import queue
 import threading
+import time
 import uuid
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Protocol, Sequence
+from functools import cached_property
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 from urllib.parse import parse_qsl
 
-RELAY_CLASS = "adb.lineage.Relay"
-REGISTRY_KEY = "adb_lineage.relay"
+from adb_lineage.capture.compiled import compiled_class, package_of
+from adb_lineage.capture.describing import Describer, open_describer
+
+RELAY_SOURCE = "relay.java"
 LEASE_MILLIS = 10_000
 SLEEP_MILLIS = 300_000
 
@@ -25,7 +28,11 @@ class TapUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished execution. `query` is the JVM's QueryExecution, times are milliseconds since the epoch."""
+    """A finished execution. `query` is the JVM's QueryExecution, times are milliseconds since the epoch.
+
+    `kind` "job" is an RDD job that wrote: `query` is its RDD, `execution_id` its job id, `path` and `format` its
+    output. `kind` "stream" is the end of a streaming query. `stream` is the JVM's StreamExecution that this belongs to.
+    """
 
     key: Any
     query: Any
@@ -39,12 +46,26 @@ class Finished:
     failure: str = ""
     failure_stack: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "query"
+    path: str = ""
+    format: str = ""
+    stream: Any = None
+    stream_id: str = ""
+    stream_run: str = ""
+    stream_name: str = ""
+    stream_started: int = 0
+    is_batch: bool = False
+    """Whether this is a stream's own micro-batch rather than an execution within one."""
 
 
 class Tap(Protocol):
     """A source of finished queries."""
 
     kind: str
+
+    @property
+    def describer(self) -> Describer:
+        """How the plans of its queries are described; made when first asked for."""
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """The next finished query, or None after that time."""
@@ -71,8 +92,8 @@ class RelayTap:
     kind = "relay"
 
     def __init__(self, context: Any, *, capacity: int, allowed: Sequence[str], session: Optional[str] = None) -> None:
+        self._context = context
         self._jvm = context._jvm
-        self._gateway = context._gateway
         self._bus = context._jsc.sc().listenerBus()
         self._session = session
         self._reader = f"{os.getpid()}:{uuid.uuid4().hex[:8]}"
@@ -84,37 +105,25 @@ class RelayTap:
     def _find(self, context: Any, capacity: int, allowed: Sequence[str]) -> Any:
         """The relay of this application: another process of the same driver may have registered it already."""
         properties = self._jvm.java.lang.System.getProperties()
-        key = f"{REGISTRY_KEY}.{context.applicationId}"
-        relay = properties.get(key)
+        self._key = f"{package_of(RELAY_SOURCE)}.{context.applicationId}"
+        relay = properties.get(self._key)
         if relay is None:
-            relay = self._compile(capacity, allowed)
-            first = properties.putIfAbsent(key, relay)
+            relay = new_relay(context, capacity, allowed)
+            first = properties.putIfAbsent(self._key, relay)
             if first is not None:
                 return first
             _add_to_queue(self._bus, relay)
-        self._key = key
         return relay
 
-    def _compile(self, capacity: int, allowed: Sequence[str]) -> Any:
-        lang = self._jvm.java.lang
-        source = pkgutil.get_data("adb_lineage.capture", "relay.java")
-        compiler = self._jvm.org.codehaus.janino.SimpleCompiler()
-        compiler.setParentClassLoader(lang.Thread.currentThread().getContextClassLoader())
-        compiler.cook((source or b"").decode())
-        prefixes = self._gateway.new_array(lang.String, len(allowed))
-        for position, prefix in enumerate(allowed):
-            prefixes[position] = prefix
-        arguments = self._gateway.new_array(lang.Object, 4)
-        arguments[0] = capacity
-        arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
-        arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
-        arguments[3] = prefixes
-        return compiler.getClassLoader().loadClass(RELAY_CLASS).getConstructors()[0].newInstance(arguments)
+    @cached_property
+    def describer(self) -> Describer:
+        """See Tap."""
+        return open_describer(self._context)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
         item = self._relay.take(self._reader, self._session, int(seconds * 1000))
-        return None if item is None else _finished(item.id(), item.query(), item.header())
+        return None if item is None else _finished(item)
 
     def done(self, finished: Finished) -> None:
         """See Tap."""
@@ -151,7 +160,8 @@ class ListenerTap:
     def __init__(self, context: Any, session: Any, *, capacity: int) -> None:
         from pyspark.java_gateway import ensure_callback_server_started
 
-        self._queue: queue.Queue[Finished] = queue.Queue(capacity)
+        self._queue: queue.Queue[Tuple[str, Any, Any, int, float]] = queue.Queue(capacity)
+        self._number = 0
         self._counters = {"seen": 0, "dropped": 0, "unheard": 0}
         self._context = context
         try:
@@ -165,23 +175,31 @@ class ListenerTap:
             raise TapUnavailable(f"no listener can be registered: {_first_line(error)}") from error
 
     def offer(self, function: str, query: Any, failure: Any, nanoseconds: int) -> None:
-        """Called on a thread of Spark's listener bus: note the query and return."""
+        """Called on a thread of Spark's listener bus: note the query and return.
+
+        No call into the JVM from here: it would be served without Unity Catalog's credentials.
+        """
         self._counters["seen"] += 1
-        number = self._counters["seen"]
-        now = int(self._context._jvm.java.lang.System.currentTimeMillis()) if failure is None else 0
-        text = "" if failure is None else str(failure.getMessage())
         try:
-            self._queue.put_nowait(Finished(number, query, number, number, now - nanoseconds // 1_000_000, now,
-                                            function=function, failure=text))
+            self._queue.put_nowait((function, query, failure, nanoseconds, time.time()))
         except queue.Full:
             self._counters["dropped"] += 1
+
+    @cached_property
+    def describer(self) -> Describer:
+        """See Tap."""
+        return open_describer(self._context)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
         try:
-            return self._queue.get(timeout=seconds)
+            function, query, failure, nanoseconds, ended = self._queue.get(timeout=seconds)
         except queue.Empty:
             return None
+        self._number += 1
+        end = int(ended * 1000)
+        return Finished(self._number, query, self._number, self._number, end - nanoseconds // 1_000_000, end,
+                        function=function, failure="" if failure is None else str(failure.getMessage()))
 
     def done(self, finished: Finished) -> None:
         """See Tap."""
@@ -233,18 +251,36 @@ class _Listener:
         implements = ["org.apache.spark.sql.util.QueryExecutionListener"]
 
 
-def open_tap(context: Any, session: Any, *, capacity: int, allowed: Sequence[str], session_only: bool) -> Tap:
-    """The best tap that works here. Raises TapUnavailable with the reason of each that does not."""
+def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
+    """A relay that is on no bus yet."""
+    lang = context._jvm.java.lang
+    relay_class = compiled_class(context, RELAY_SOURCE, "Relay")
+    prefixes = context._gateway.new_array(lang.String, len(allowed))
+    for position, prefix in enumerate(allowed):
+        prefixes[position] = prefix
+    arguments = context._gateway.new_array(lang.Object, 5)
+    arguments[0] = context._jsc.sc()
+    arguments[1] = capacity
+    arguments[2] = lang.Long.valueOf(str(LEASE_MILLIS))
+    arguments[3] = lang.Long.valueOf(str(SLEEP_MILLIS))
+    arguments[4] = prefixes
+    return relay_class.getConstructors()[0].newInstance(arguments)
+
+
+def open_tap(context: Any, session_of: Callable[[Any], Any], *, capacity: int, allowed: Sequence[str],
+             session_only: bool) -> Tap:
+    """The best tap that works here; `session_of` gives the SparkSession of a SparkContext, where it is needed.
+
+    Raises TapUnavailable with the reason of each that does not work.
+    """
     reasons: List[str] = []
-    own = None
-    if session_only:
-        own = str(session._jsparkSession.sessionUUID())
+    own = str(session_of(context)._jsparkSession.sessionUUID()) if session_only else None
     try:
         return RelayTap(context, capacity=capacity, allowed=allowed, session=own)
     except TapUnavailable as error:
         reasons.append(str(error))
     try:
-        return ListenerTap(context, session, capacity=capacity)
+        return ListenerTap(context, session_of(context), capacity=capacity)
     except TapUnavailable as error:
         reasons.append(str(error))
     raise TapUnavailable("; ".join(reasons))
@@ -260,17 +296,24 @@ def _add_to_queue(bus: Any, relay: Any) -> None:
         bus.addToQueue(relay, "adb_lineage", getattr(bus, "addToQueue$default$3")())
 
 
-def _finished(key: Any, query: Any, header: str) -> Finished:
-    values = dict(parse_qsl(header, keep_blank_values=True))
+def _finished(item: Any) -> Finished:
+    values = dict(parse_qsl(item.header(), keep_blank_values=True))
     properties = {name[2:]: value for name, value in values.items() if name.startswith("p:")}
     execution = int(values["executionId"])
     root = values.get("rootExecutionId") or properties.get("spark.sql.execution.root.id")
     ended = int(values["endTime"])
+    kind = values.get("kind", "query")
+    stream_run = values.get("streamRun", "")
     return Finished(
-        key, query, execution, int(root) if root else execution, int(values.get("startTime", ended)), ended,
+        item.id(), item.query(), execution, int(root) if root and kind == "query" else execution,
+        int(values.get("startTime", ended)), ended,
         session=values.get("session", ""), function=values.get("executionName", ""),
         description=values.get("description", ""), failure=values.get("failureMessage", ""),
-        failure_stack=values.get("failureStack", ""), properties=properties)
+        failure_stack=values.get("failureStack", ""), properties=properties,
+        kind=kind, path=values.get("path", ""), format=values.get("format", ""),
+        stream=item.stream() if stream_run else None, stream_id=values.get("streamId", ""), stream_run=stream_run,
+        stream_name=values.get("streamName", ""), stream_started=int(values.get("streamStart", ended)),
+        is_batch=values.get("batch") == "true")
 
 
 def _first_line(error: BaseException) -> str:

@@ -6,7 +6,6 @@ this machine is refused: the catalog has no login, and a page elsewhere must not
 from __future__ import annotations
 
 import json
-import logging
 import re
 import time
 import uuid
@@ -38,10 +37,10 @@ LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MAX_BODY = 64 << 20
 """Bytes of a request body; more is answered 413."""
 
-_WEB = Path(__file__).parent / "web"
+WEB = Path(__file__).parent / "web"
+"""The files of the page."""
 _CONTENT_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _ATTRIBUTE = re.compile(r"attr(?:_(\d+))?:(.+)\Z")
-_log = logging.getLogger("adb_lineage.catalog")
 
 
 class Call(NamedTuple):
@@ -223,9 +222,9 @@ def create_app(catalog: Catalog, *, require_authorization: bool = False) -> Appl
         *_routes(catalog, PAGE_ROUTES, "", ""),
         Route("/debug/requests", _requests(log), methods=["GET", "DELETE"]),
         Route("/", _file("index.html")),
-        Mount("/web", routes=[Route(f"/{path.name}", _file(path.name)) for path in sorted(_WEB.iterdir())]),
+        Mount("/web", routes=[Route(f"/{path.name}", _file(path.name)) for path in sorted(WEB.iterdir())]),
     ]
-    starlette = Starlette(routes=routes, exception_handlers={HTTPException: _no_route})
+    starlette = Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _fault})
     return Gate(starlette, log, require_authorization)
 
 
@@ -250,9 +249,6 @@ def _endpoint(
             return _error(catalog, error, request)
         except (UnicodeEncodeError, RecursionError) as error:  # lone surrogates, absurd nesting
             return _error(catalog, CatalogError(INVALID_PARAMETERS, f"the body can not be stored: {error}"), request)
-        except Exception as error:  # a fault of ours is answered 500, with its name
-            _log.exception("%s %s", request.method, request.url.path)
-            return _error(catalog, CatalogError("ATLAS-500-00-001", f"{type(error).__name__}: {error}"), request)
 
     return endpoint
 
@@ -308,6 +304,15 @@ async def _no_route(request: Request, error: Exception) -> Response:
     return Response(json.dumps(body), status_code=status, media_type="application/json")
 
 
+async def _fault(request: Request, error: Exception) -> Response:
+    """A fault of ours: the server logs the trace after this answer."""
+    refusal = CatalogError("ATLAS-500-00-001", f"{type(error).__name__}: {error}")
+    body = {
+        "requestId": request.scope["catalog.request_id"], "errorCode": refusal.code, "errorMessage": refusal.message,
+    }
+    return Response(json.dumps(body), status_code=refusal.status, media_type="application/json")
+
+
 def _requests(log: RequestLog) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
         if request.method == "DELETE":
@@ -321,7 +326,7 @@ def _requests(log: RequestLog) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:
-    path = _WEB / name
+    path = WEB / name
 
     async def endpoint(request: Request) -> Response:
         headers = {
@@ -365,15 +370,17 @@ class Gate:
             await send(message)
 
         refused = self._refused(scope)
-        if refused is None:
-            await self._app(scope, receive, send_with_id)
-        else:
-            body = {"requestId": request_id, "errorCode": refused.code, "errorMessage": refused.message}
-            response = Response(json.dumps(body), status_code=refused.status, media_type="application/json")
-            await response(scope, receive, send_with_id)
-        if not path.startswith(("/debug", "/web")) and path != "/":
-            milliseconds = (time.perf_counter() - started) * 1000
-            self._log.add(scope["method"], scope.get("catalog.route", path), path, status, milliseconds)
+        try:
+            if refused is None:
+                await self._app(scope, receive, send_with_id)
+            else:
+                body = {"requestId": request_id, "errorCode": refused.code, "errorMessage": refused.message}
+                response = Response(json.dumps(body), status_code=refused.status, media_type="application/json")
+                await response(scope, receive, send_with_id)
+        finally:
+            if not path.startswith(("/debug", "/web")) and path != "/":
+                milliseconds = (time.perf_counter() - started) * 1000
+                self._log.add(scope["method"], scope.get("catalog.route", path), path, status, milliseconds)
 
     def _refused(self, scope: Scope) -> Optional[CatalogError]:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}

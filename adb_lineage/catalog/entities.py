@@ -157,10 +157,10 @@ class EntityWriter:
                     f" and {_CUSTOM_VALUE_LENGTH} for its value",
                 )
         for classification in details.get("classifications", ()):
-            name = classification.get("typeName") if isinstance(classification, dict) else None
-            known = self._session.types.definitions.get(str(name))
+            given = classification.get("typeName") if isinstance(classification, dict) else None
+            known = self._session.types.definitions.get(str(given))
             if known is None or known["category"] != "CLASSIFICATION":
-                raise CatalogError("ATLAS-400-00-046", name)
+                raise CatalogError("ATLAS-400-00-046", given)
         return details
 
     # ---- who is meant

@@ -23,7 +23,7 @@ CODES: Dict[str, Tuple[int, str]] = {
     INVALID_PARAMETERS: (400, "invalid parameters: {0}"),
     "ATLAS-400-00-021": (400, "ObjectId is not valid {0}"),
     "ATLAS-400-00-023": (400, "Attribute {0} not found for type {1}"),
-    "ATLAS-400-00-027": (400, "Attribute {0} of type {1} can not be updated by guid: it is no primitive and no reference"),
+    "ATLAS-400-00-027": (400, "Attribute {0} of type {1} can not be updated by guid: neither primitive nor reference"),
     "ATLAS-400-00-028": (400, "invalid value: {0}"),
     "ATLAS-400-00-029": (400, "Given typename {0} was invalid"),
     "ATLAS-400-00-02C": (400, "relationshipDef {0}: end definition missing"),

@@ -95,8 +95,10 @@ class Reader:
         deleted = [one.id for one in found if one.status == DELETED]
         active = [one.id for one in found if one.status != DELETED]
         connection, show = self._session.connection, self._session.profile.show_deleted_edges
-        near = rows.neighbours(connection, active, deleted=show)
-        near.update(rows.neighbours(connection, deleted, deleted=True))
+        # Without relationships only what the entities own matters, which most own nothing of.
+        types = self._owning(found) if ignore_relationships else None
+        near = rows.neighbours(connection, active, types, deleted=show)
+        near.update(rows.neighbours(connection, deleted, types, deleted=True))
         return [self._entity(one, near.get(one.id, ()), ignore_relationships) for one in found], near
 
     def _entity(self, entity: Entity, near: Iterable[Neighbour], ignore_relationships: bool) -> Dict[str, Any]:
@@ -179,6 +181,10 @@ class Reader:
         if self._session.profile.legacy_mirror_unique_attributes:
             answer["uniqueAttributes"] = {"qualifiedName": neighbour.qualified_name}
         return answer
+
+    def _owning(self, found: Iterable[Entity]) -> List[str]:
+        entity_types = [self._session.types.find_entity(name) for name in {one.type for one in found}]
+        return sorted({name for one in entity_types if one is not None for name, _ in one.owning})
 
     def _owns(self, type_name: str, neighbour: Neighbour) -> bool:
         entity_type = self._session.types.find_entity(type_name)

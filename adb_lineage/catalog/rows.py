@@ -210,6 +210,8 @@ def neighbours(
     """Row id to the relationships of the entity, oldest first; deleted ones only if asked for."""
     of_type = f" AND r.type IN ({marks(types)})" if types is not None else ""
     found: Dict[int, List[Neighbour]] = {}
+    if types is not None and not types:
+        return found
     for chunk in chunks(ids):
         for number, near, far in ((1, "end1", "end2"), (2, "end2", "end1")):
             rows = connection.execute(

@@ -26,7 +26,8 @@ _NOT_SEARCHABLE = ("databricks_process",)
 _OBJECT_TYPES = (
     ("column", "Columns"), ("table", "Tables"), ("view", "Views"), ("path", "Files"), ("resource_set", "Files"),
     ("collection", "Tables"), ("process", "Data pipelines"), ("operation", "Data pipelines"),
-    ("task", "Data pipelines"), ("notebook", "Notebooks"), ("db", "Databases"), ("database", "Databases"), ("schema", "Schemas"),
+    ("task", "Data pipelines"), ("notebook", "Notebooks"),
+    ("db", "Databases"), ("database", "Databases"), ("schema", "Schemas"),
 )
 """How the name of a type ends, to the category that search shows for it."""
 _ORDER = {
@@ -98,7 +99,7 @@ class Search:
             session_id = str(uuid.uuid4())
             offset = _bounded(raw.get("offset"), "offset", 0, MAX_REACHABLE) if offset_allowed else 0
         keywords = _keywords(raw.get("keywords"))
-        source = "entity e" if keywords is None else "entity_text t JOIN entity e ON e.id = t.rowid"
+        source = "entity e" if keywords is None else "entity_text t CROSS JOIN entity e ON e.id = t.rowid"
         where = self._where(raw.get("filter"), keywords, hidden)
         connection = self._session.connection
         total = int(connection.execute(f"SELECT count(*) FROM {source} WHERE {where.sql}", where.values).fetchone()[0])

@@ -32,6 +32,18 @@ class WriteReport(Protocol):
     def refused(self) -> Sequence[Any]:
         """(AssetName, HTTP status, Atlas code, message, request id) of each entity that the catalog does not take."""
 
+    @property
+    def placeholders(self) -> Mapping[AssetName, AssetName]:
+        """The stand-in of each missing asset."""
+
+    @property
+    def left_out(self) -> Mapping[AssetName, str]:
+        """Missing assets without a stand-in, and why; their edges are not written."""
+
+    @property
+    def requests(self) -> int:
+        """HTTP requests of this write."""
+
 
 class Catalog(Protocol):
     """Where lineage goes (`purview.PurviewCatalog`). All calls may raise RetryLater or FixNeeded."""
@@ -40,10 +52,13 @@ class Catalog(Protocol):
         """Install or update the type definitions that we need."""
 
     def resolve(self, assets: Sequence[Asset]) -> Mapping[AssetName, AssetName]:
-        """The identity under which the catalog holds each asset; unknown assets are absent."""
+        """The identity under which the catalog holds each asset, or process; unknown ones are absent."""
 
     def write(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WriteReport:
         """Upsert the entities, and stand-ins for assets that nobody knows."""
+
+    def close(self) -> None:
+        """End calls that wait (they raise RetryLater) and let go of connections."""
 
 
 Translate = Callable[[Sequence[Mapping[str, Any]]], Translation]

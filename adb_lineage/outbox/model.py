@@ -36,13 +36,16 @@ CREATE TABLE run(
     attempts INTEGER NOT NULL DEFAULT 0,
     owner TEXT,
     why TEXT NOT NULL DEFAULT '',
+    arrived REAL NOT NULL,
     changed REAL NOT NULL
 );
 CREATE INDEX run_ready ON run(attempts, due) WHERE state IN ('new', 'waiting');
 CREATE INDEX run_open ON run(open_seq) WHERE open_seq IS NOT NULL;
+CREATE INDEX run_by_age ON run(state <> 'dead', last_seq);
 CREATE INDEX run_settled ON run(state, changed) WHERE state IN ('delivered', 'dead');
 CREATE TABLE mark(key TEXT PRIMARY KEY, value REAL NOT NULL);
-CREATE TABLE spooled(file TEXT NOT NULL, run_id TEXT NOT NULL, PRIMARY KEY (file, run_id)) WITHOUT ROWID;
+CREATE TABLE spool_file(file TEXT PRIMARY KEY);
+CREATE TABLE spooled(file TEXT NOT NULL, run_id TEXT NOT NULL, seq INTEGER NOT NULL, PRIMARY KEY (file, run_id));
 CREATE INDEX spooled_run ON spooled(run_id);
 """
     + lease.SCHEMA
@@ -85,6 +88,15 @@ class RunInfo(NamedTuple):
     size: int
     changed: float
     due: float
+
+
+class SpoolFile(NamedTuple):
+    """A spool file and how many of its runs are open, dead, or no longer in the outbox without having arrived."""
+
+    path: str
+    open: int
+    dead: int
+    lost: int
 
 
 @dataclass(frozen=True)

@@ -3,17 +3,20 @@ from __future__ import annotations
 
 import sqlite3
 import threading
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from dataclasses import replace
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from adb_lineage.database import MEMORY, Database, private_path
 from adb_lineage.errors import FixNeeded
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, seal
 from adb_lineage.outbox.lease import Lease
-from adb_lineage.outbox.model import SCHEMA, STATES, VERSION, RunEvents, RunInfo, StoreOptions, Token
+from adb_lineage.outbox.model import SCHEMA, STATES, VERSION, RunEvents, RunInfo, SpoolFile, StoreOptions, Token
 from adb_lineage.outbox.room import Loss
 from adb_lineage.outbox.store import Store
 from adb_lineage.record import Record
+
+Result = TypeVar("Result")
 
 _FILE, _MEMORY = "file", "memory"
 _BODY_SHARE = 8
@@ -41,27 +44,27 @@ class Outbox:
         memory_bytes: int = 32 << 20,
         incomplete_seconds: float = 3600.0,
         keep_seconds: float = 86_400.0,
+        busy_seconds: float = 5.0,
         record: Optional[Record] = None,
         clock: Optional[Clock] = None,
     ) -> None:
-        path = private_path(path)
         clock = clock or Clock()
-        schema = SCHEMA
-        options = StoreOptions(
-            incomplete_seconds=incomplete_seconds, keep_seconds=keep_seconds, max_bytes=max_bytes
-        )
-        in_memory = StoreOptions(
-            incomplete_seconds=incomplete_seconds, keep_seconds=keep_seconds, max_bytes=memory_bytes
-        )
+        self.path = private_path(path)
+        options = StoreOptions(incomplete_seconds=incomplete_seconds, keep_seconds=keep_seconds, max_bytes=max_bytes)
+
+        def database(synchronous: str) -> Store:
+            found = Database(self.path, SCHEMA, VERSION, synchronous=synchronous, busy_seconds=busy_seconds)
+            return Store(found, options, clock, _FILE)
+
         # One connection for the threads that append and one for the thread that delivers: neither waits for the other
         # while it reads. The lease needs no disk flush: when the machine dies, it is void anyway.
-        self._inbox = Store(Database(path, schema, VERSION, synchronous=synchronous), options, clock, _FILE)
-        self._work = Store(Database(path, schema, VERSION, synchronous=synchronous), options, clock, _FILE)
-        self._lease = Store(Database(path, schema, VERSION, synchronous="OFF"), options, clock, _FILE)
-        self._memory = Store(Database(MEMORY, schema, VERSION, synchronous="OFF"), in_memory, clock, _MEMORY)
+        self._inbox = database(synchronous)
+        self._work = database(synchronous)
+        self._lease = database("OFF")
+        in_memory = replace(options, max_bytes=memory_bytes)
+        self._memory = Store(Database(MEMORY, SCHEMA, VERSION, synchronous="OFF"), in_memory, clock, _MEMORY)
         self._in_memory = False
         self._record = record
-        self.path = path
         self.trouble = ""
         self.appended = threading.Event()
         """Set after each append of this process; the delivery clears it."""
@@ -75,16 +78,17 @@ class Outbox:
         """
         self.extend([event], again=again)
 
-    def extend(self, events: Iterable[Mapping[str, Any]], *, again: bool = False) -> None:
-        """`append` for several events in one commit: all of them or none."""
+    def extend(self, events: Iterable[Mapping[str, Any]], *, again: bool = False) -> List[str]:
+        """`append` for several events in one commit, all of them or none; the run of each."""
         envelopes = [seal(event, self._body_limit) for event in events]
         try:
             self._note(self._inbox.append(envelopes, again=again))
-            self.trouble = self._inbox.database.set_aside or ""
+            self.trouble = _set_aside([self._inbox, self._work, self._lease])
         except _BROKEN as error:
             self.trouble = f"{self.path}: {error}; events are kept in memory"
             self._append_to_memory(envelopes, again, error)
         self.appended.set()
+        return [envelope.run_id for envelope in envelopes]
 
     def _append_to_memory(self, envelopes: Sequence[Envelope], again: bool, reason: Exception) -> None:
         try:
@@ -111,22 +115,29 @@ class Outbox:
         """
         if self._in_memory:
             self._move_to_file()
+        limits: Dict[str, Any] = {
+            "runs": runs, "max_bytes": max_bytes, "suspects_from": suspects_from, "suspects": suspects
+        }
         found: List[RunEvents] = []
         try:
-            held = self._lease.holder()
-            if held is not None and held.owner != owner or not self._lease.hold(owner, lease_seconds):
-                return []
-            if self._work.ready():
-                found = self._work.take(
-                    owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from, suspects=suspects
-                )
+            if self._hold(owner, lease_seconds) and self._work.ready():
+                found = self._work.take(owner, **limits)
         except _BROKEN as error:
             self.trouble = f"{self.path}: {error}"
         if not found and self._in_memory:
-            found = self._memory.take(
-                owner, runs=runs, max_bytes=max_bytes, suspects_from=suspects_from, suspects=suspects
-            )
+            found = self._memory.take(owner, **limits)
         return found
+
+    def with_events(self, run: RunEvents) -> RunEvents:
+        """A taken run with the events it was taken with, as they are now."""
+        events: List[Dict[str, Any]] = []
+        left_out = dict.fromkeys(run.left_out)
+        for store, tokens in self._stores_of(run.tokens):
+            for token in tokens:
+                found, gone = store.events(run.run_id, token.seq)
+                events += found
+                left_out.update(dict.fromkeys(gone))
+        return run._replace(events=events, left_out=tuple(left_out))
 
     def delivered(
         self, tokens: Iterable[Token], why: str = "", marks: Optional[Mapping[str, float]] = None
@@ -150,12 +161,22 @@ class Outbox:
         return self._work.marks(keys)
 
     def hold(self, owner: str, lease_seconds: float, note: str = "", until: float = 0.0) -> bool:
-        """Take or renew the lease; `note` and `until` (monotonic seconds) tell the others what the holder waits for."""
+        """Take or renew the lease; False while another living process has it.
+
+        `note` and `until` (monotonic seconds) tell the others what the holder waits for. What is in the memory of this
+        process needs no lease: with something there the answer is True.
+        """
         try:
-            return self._lease.hold(owner, lease_seconds, note, until)
+            return self._hold(owner, lease_seconds, note, until) or self._in_memory
         except _BROKEN as error:
             self.trouble = f"{self.path}: {error}"
             return self._in_memory
+
+    def _hold(self, owner: str, lease_seconds: float, note: str = "", until: float = 0.0) -> bool:
+        held = self._lease.holder()  # only reads: the many that follow must not lock the file again and again
+        if held is not None and held.owner != owner:
+            return False
+        return self._lease.hold(owner, lease_seconds, note, until)
 
     def holder(self) -> Optional[Lease]:
         """Who delivers now."""
@@ -166,46 +187,68 @@ class Outbox:
 
     def release(self, owner: str) -> None:
         """Give the lease and everything taken back."""
-        for store in self._all():
-            try:
-                store.release(owner)
-            except _BROKEN as error:
-                self.trouble = f"{self.path}: {error}"
+        self._each(lambda store: store.release(owner))
 
     def retry(self, run_ids: Optional[Sequence[str]] = None) -> int:
         """Make dead and waiting runs (these, or all) new; how many there were."""
-        return sum(store.retry(run_ids) for store in self._all())
+        return sum(self._each(lambda store: store.retry(run_ids)).values())
 
     def drop(self, run_ids: Optional[Sequence[str]] = None) -> int:
         """Remove dead runs (these, or all) with their events; how many there were."""
-        return sum(store.drop(run_ids) for store in self._all())
+        return sum(self._each(lambda store: store.drop(run_ids)).values())
 
     def runs(self, states: Sequence[str] = STATES, limit: int = 1000) -> List[RunInfo]:
         """Runs in these states, oldest change first."""
-        return [info for store in self._all() for info in store.runs(states, limit)][:limit]
+        found = self._each(lambda store: store.runs(states, limit))
+        return [info for infos in found.values() for info in infos][:limit]
 
     def events(self, run_id: str) -> List[Dict[str, Any]]:
         """All stored events of a run, oldest arrival first; empty for an unknown run."""
-        return [event for store in self._all() for event in store.events(run_id)[0]]
+        return [event for events, _ in self._each(lambda store: store.events(run_id)).values() for event in events]
 
     def counts(self) -> Dict[str, int]:
         """Runs in each of `STATES`."""
         counts = dict.fromkeys(STATES, 0)
-        for store in self._all():
-            for state, number in store.counts().items():
+        for found in self._each(lambda store: store.counts()).values():
+            for state, number in found.items():
                 counts[state] += number
         return counts
 
-    def position(self) -> Tuple[int, ...]:
+    def position(self) -> Mapping[str, int]:
         """A point in the stream of events, for `pending`."""
-        return tuple(store.position() for store in self._all())
+        return self._each(lambda store: store.position())
 
-    def pending(self, position: Tuple[int, ...]) -> Tuple[int, Optional[float]]:
+    def pending(self, position: Mapping[str, int]) -> Tuple[int, Optional[float]]:
         """Of the runs with undelivered events up to that position: how many are ready or being delivered, and when
         the first one that waits is due (epoch seconds, None when none waits)."""
-        found = [store.pending(seq) for store, seq in zip(self._all(), position)]
+        found = self._each(lambda store: store.pending(position.get(store.place, 0))).values()
         dues = [due for _, due in found if due is not None]
         return sum(active for active, _ in found), min(dues) if dues else None
+
+    def spooled(self, path: str, run_ids: Sequence[str]) -> None:
+        """These runs, as they are now, lie in this spool file."""
+        self._each(lambda store: store.spooled(path, run_ids))
+
+    def unspooled(
+        self, states: Sequence[str], *, limit: int, complete: bool = False, seconds: float = 0.0
+    ) -> List[str]:
+        """Runs in these states whose newest event lies in no spool file; `complete` ones only, and only those that
+        have had no event for so many `seconds`."""
+        found = self._each(lambda store: store.unspooled(states, limit, complete, seconds))
+        return list(dict.fromkeys(run_id for run_ids in found.values() for run_id in run_ids))[:limit]
+
+    def spool_files(self) -> List[SpoolFile]:
+        """All spool files that are known here, with what is still to come of their runs."""
+        found = self._each(lambda store: store.spool_files())
+        return [file for files in found.values() for file in files]
+
+    def rename_spool(self, path: str, new_path: str) -> None:
+        """The spool file has another name now."""
+        self._each(lambda store: store.rename_spool(path, new_path))
+
+    def forget_spool(self, path: str) -> None:
+        """The spool file is gone."""
+        self._each(lambda store: store.forget_spool(path))
 
     def tidy(self) -> int:
         """Remove delivered runs that nobody waits for any more; how many went. Called by the delivery now and then."""
@@ -224,8 +267,15 @@ class Outbox:
     def _body_limit(self) -> int:
         return self._inbox.max_bytes // _BODY_SHARE
 
-    def _all(self) -> List[Store]:
-        return [self._work, self._memory] if self._in_memory else [self._work]
+    def _each(self, work: Callable[[Store], Result]) -> Dict[str, Result]:
+        """What `work` gives for the file and, if it holds something, for memory; a file that fails is left out."""
+        found: Dict[str, Result] = {}
+        for store in (self._work, self._memory) if self._in_memory else (self._work,):
+            try:
+                found[store.place] = work(store)
+            except _BROKEN as error:
+                self.trouble = f"{self.path}: {error}"
+        return found
 
     def _stores_of(self, tokens: Iterable[Token]) -> List[Tuple[Store, List[Token]]]:
         by_place: Dict[str, List[Token]] = {}
@@ -249,3 +299,10 @@ class Outbox:
             self._record.note_all(
                 {loss.run_id: {"delivery": "dead", "delivery_reason": loss.why} for loss in losses}
             )
+
+
+def _set_aside(stores: Iterable[Store]) -> str:
+    for store in stores:
+        if store.database.set_aside:
+            return f"a broken outbox was set aside: {store.database.set_aside}"
+    return ""

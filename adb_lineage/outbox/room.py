@@ -13,8 +13,10 @@ from adb_lineage.errors import GiveUp
 from adb_lineage.outbox.envelope import repack, unseal
 from adb_lineage.outbox.shorten import PARTS, shorten
 
-_STEP_RUNS = 64
+_STEP_RUNS = 16
 _STEP_EVENTS = 32
+_OVERHEAD = 32 << 10
+"""Pages that the rows and indexes of one event may need besides its body."""
 
 
 class Loss(NamedTuple):
@@ -32,6 +34,7 @@ def make_room(
     Raises GiveUp when there is nothing left that could go.
     """
     losses: List[Loss] = []
+    need += _OVERHEAD
     if used() + need <= bound:
         return losses
     target = bound - need - min(bound // 64, 4 << 20)
@@ -47,10 +50,10 @@ def make_room(
     return losses
 
 
-def delete_runs(connection: sqlite3.Connection, run_ids: Iterable[str]) -> None:
-    """Remove runs with all that belongs to them."""
+def delete_runs(connection: sqlite3.Connection, run_ids: Iterable[str], *, keep_spooled: bool = False) -> None:
+    """Remove runs with all that belongs to them; `keep_spooled` where a spool file may now be the only copy."""
     keys = [(run_id,) for run_id in run_ids]
-    for table in ("event", "run", "spooled"):
+    for table in ("event", "run") if keep_spooled else ("event", "run", "spooled"):
         connection.executemany(f"DELETE FROM {table} WHERE run_id = ?", keys)
 
 
@@ -85,10 +88,10 @@ def _shorten_oldest(connection: sqlite3.Connection) -> bool:
 def _drop_oldest(connection: sqlite3.Connection, keep: str, bound: int) -> List[Loss]:
     found = connection.execute(
         "SELECT run_id, state, why FROM run WHERE run_id <> ? AND state <> 'taken' "
-        "ORDER BY state <> 'dead', last_seq LIMIT ?",
-        (keep, _STEP_RUNS),
+        "ORDER BY state <> 'dead', last_seq LIMIT 1",
+        (keep,),
     ).fetchall()
-    delete_runs(connection, [row[0] for row in found])
+    delete_runs(connection, [row[0] for row in found], keep_spooled=True)
     return [
         Loss(run_id, f"dropped: the outbox is over its bound of {bound} bytes ({state}: {why or 'not delivered yet'})")
         for run_id, state, why in found

@@ -5,10 +5,10 @@ import sqlite3
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from adb_lineage.database import Database
-from adb_lineage.outbox import lease, room, shorten
+from adb_lineage.outbox import lease, room, shorten, spooled
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, unseal
-from adb_lineage.outbox.model import STATES, RunEvents, RunInfo, StoreOptions, Token
+from adb_lineage.outbox.model import STATES, RunEvents, RunInfo, SpoolFile, StoreOptions, Token
 
 _READY = "state IN ('new', 'waiting') AND (due <= :now OR due > :horizon)"
 _MARKS_KEPT = 100_000
@@ -21,7 +21,7 @@ class Store:
         self.database = database
         self._options = options
         self._clock = clock
-        self._place = place
+        self.place = place
 
     @property
     def max_bytes(self) -> int:
@@ -72,8 +72,8 @@ class Store:
         ).fetchone()
         if run is None:
             connection.execute(
-                "INSERT INTO run(run_id, state, due, terminal, open_seq, last_seq, events, size, time, changed) "
-                "VALUES(?, 'new', ?, ?, ?, ?, 1, ?, ?, ?)",
+                "INSERT INTO run(run_id, state, due, terminal, open_seq, last_seq, events, size, time, arrived, "
+                "changed) VALUES(?, 'new', ?, ?, ?, ?, 1, ?, ?, ?, ?)",
                 (
                     envelope.run_id,
                     now if envelope.terminal else now + self._options.incomplete_seconds,
@@ -82,6 +82,7 @@ class Store:
                     seq,
                     envelope.size,
                     time,
+                    now,
                     now,
                 ),
             )
@@ -98,7 +99,7 @@ class Store:
         dropped_events, dropped_size = self._bound_run(connection, envelope, events + 1, size + envelope.size)
         connection.execute(
             "UPDATE run SET state = ?, due = ?, terminal = ?, open_seq = ?, last_seq = ?, events = ?, size = ?, "
-            "left_out = left_out + ?, time = max(time, ?), changed = ? WHERE run_id = ?",
+            "left_out = left_out + ?, time = max(time, ?), arrived = ?, changed = ? WHERE run_id = ?",
             (
                 state,
                 due,
@@ -109,6 +110,7 @@ class Store:
                 size + envelope.size - dropped_size,
                 dropped_events,
                 time,
+                now,
                 now,
                 envelope.run_id,
             ),
@@ -190,7 +192,7 @@ class Store:
         events, left_out = self.events(run_id, last_seq)
         if gone:
             left_out = (*left_out, f"{gone} events")
-        token = Token(run_id, last_seq, owner, self._place)
+        token = Token(run_id, last_seq, owner, self.place)
         return RunEvents(run_id, events, (token,), time, attempts, size, bool(terminal), left_out)
 
     def events(self, run_id: str, up_to: Optional[int] = None) -> Tuple[List[Dict[str, Any]], Tuple[str, ...]]:
@@ -351,6 +353,32 @@ class Store:
             return int(active), due
 
         return self.database.run(work, write=False)
+
+    def spooled(self, path: str, run_ids: Sequence[str]) -> None:
+        """These runs, as they are now, lie in this spool file."""
+        self.database.run(lambda connection: spooled.add(connection, path, run_ids))
+
+    def unspooled(self, states: Sequence[str], limit: int, complete: bool, seconds: float) -> List[str]:
+        """Runs whose newest event lies in no spool file, unchanged for so many seconds."""
+        now = self._clock.time()
+        return self.database.run(
+            lambda connection: spooled.missing(
+                connection, states, limit, complete=complete, before=now - seconds, now=now
+            ),
+            write=False,
+        )
+
+    def spool_files(self) -> List[SpoolFile]:
+        """All spool files that are known here."""
+        return self.database.run(spooled.files, write=False)
+
+    def rename_spool(self, path: str, new_path: str) -> None:
+        """The spool file has another name now."""
+        self.database.run(lambda connection: spooled.rename(connection, path, new_path))
+
+    def forget_spool(self, path: str) -> None:
+        """The spool file is gone."""
+        self.database.run(lambda connection: spooled.forget(connection, path))
 
     def tidy(self, limit: int = 500) -> int:
         """Remove delivered runs whose time is over, at most `limit`, and give free pages back; how many went."""

@@ -120,8 +120,8 @@ def test_jdbc_tables_and_queries_are_read_as_their_tables(lake, orders):
      {"id": {"id": {"IDENTITY"}}, "m": {"amount": {"AGGREGATION"}}}),
     ("select id, customer x from main_orders union all select id + 1, upper(customer) from main_orders",
      {"id": {"id": {"IDENTITY", "TRANSFORMATION"}}, "x": {"customer": {"IDENTITY", "TRANSFORMATION"}}}),
-    ("select id, row_number() over (partition by customer order by amount) n, sum(amount) over (partition by customer) s"
-     " from main_orders",
+    ("select id, row_number() over (partition by customer order by amount) n,"
+     " sum(amount) over (partition by customer) s from main_orders",
      {"id": {"id": {"IDENTITY"}}, "n": {"customer": {"WINDOW"}, "amount": {"WINDOW"}},
       "s": {"customer": {"WINDOW"}, "amount": {"AGGREGATION"}}}),
     ("select case when id > 1 then customer else 'none' end c, md5(customer) h from main_orders",
@@ -148,7 +148,8 @@ def test_reads_are_recognised_as_reads(lake, orders):
 
 def test_a_failed_query_is_a_failed_run_with_its_message(lake, orders):
     with pytest.raises(Exception, match="boom"):
-        lake.spark.sql("select id, cast(raise_error('boom') as string) x from main_orders").write.parquet(f"{ABFSS}/main/failed")
+        failing = lake.spark.sql("select id, cast(raise_error('boom') as string) x from main_orders")
+        failing.write.parquet(f"{ABFSS}/main/failed")
     end, = lake.ended()
     assert end["eventType"] == "FAIL"
     assert "boom" in str(end["run"]["facets"]["errorMessage"])

@@ -6,7 +6,7 @@ members: no catalog, no file system, no connection.
 """
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Optional, Tuple
 
 from adb_lineage.capture.datasets import Dataset, Field, TableName, fields_of_type
@@ -15,18 +15,25 @@ from adb_lineage.capture.plan import Node, data_type
 from adb_lineage.capture.surroundings import Surroundings
 
 
+def _unheard(text: str) -> None:
+    """Where nobody wants the notes."""
+
+
 @dataclass(frozen=True)
 class Reading:
-    """All a reader may use: the node, its JVM object, the way to ask it, and the session's surroundings."""
+    """All a reader may use: the node, its JVM object, the way to ask it, the session's surroundings, and where to
+    note what could not be told.
+    """
 
     node: Node
     java: Any
     jvm: Jvm
     surroundings: Surroundings
+    note: Callable[[str], None] = _unheard
 
     def at(self, node: Node, java: Any) -> Reading:
         """The same circumstances for another node."""
-        return Reading(node, java, self.jvm, self.surroundings)
+        return replace(self, node=node, java=java)
 
 
 @dataclass(frozen=True)

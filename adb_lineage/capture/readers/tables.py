@@ -6,7 +6,6 @@ from typing import Tuple
 from adb_lineage.capture.datasets import Dataset
 from adb_lineage.capture.plan import simple_name
 from adb_lineage.capture.readers.base import (
-    RELATIONS,
     Reading,
     Write,
     command,
@@ -15,32 +14,35 @@ from adb_lineage.capture.readers.base import (
     relation,
     schema_of,
     table_name,
-    unknown_relation,
 )
+from adb_lineage.capture.readers.connectors import read_v1_relation
 from adb_lineage.capture.readers.files import file_datasets
 
 
 @relation("LogicalRelation")
 def logical_relation(reading: Reading) -> Tuple[Dataset, ...]:
-    """Any V1 relation: a table at its location, files, or what the relation's own class says."""
+    """Any V1 relation: files, a table at its location, or what the relation's own class says.
+
+    A table over another store (JDBC, a foreign catalog) is that store's table, with the catalog's name beside it; the
+    location that Spark gives such a table is an empty folder.
+    """
     jvm = reading.jvm
-    name = None
+    name, location = None, None
     if "catalogTable" in reading.node.fields or not reading.node.fields:
         table = jvm.ask(reading.java, "catalogTable?")
         if table is not None:
             name = table_name(reading, "catalogTable", table)
             location = location_of(reading, table)
-            if name is not None and location:
-                return (reading.surroundings.table(name, location).with_schema(schema_of(reading.node)),)
     inner = jvm.ask(reading.java, "relation")
     class_name = jvm.class_name(inner)
-    kind = simple_name(class_name)
-    if kind == "HadoopFsRelation":
-        return file_datasets(reading, inner)
-    reader = RELATIONS.get(kind)
-    if reader is not None:
-        return reader(reading.at(reading.node, inner))
-    return (unknown_relation(class_name, name).with_schema(schema_of(reading.node)),)
+    if simple_name(class_name) == "HadoopFsRelation":
+        if name is not None and location:
+            return (reading.surroundings.table(name, location).with_schema(schema_of(reading.node)),)
+        found = file_datasets(reading, inner)
+        link = None if name is None else reading.surroundings.symlink(name)
+        return found if link is None or len(found) != 1 else (found[0].linked(link),)
+    link = None if name is None else reading.surroundings.symlink(name)
+    return read_v1_relation(reading.at(reading.node, inner), class_name, link)
 
 
 @relation("HiveTableRelation")

@@ -1,0 +1,228 @@
+"""`NameEngine`: an OpenLineage dataset in, the asset it is in Purview out."""
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+
+from adb_lineage.assets import Asset, AssetName
+from adb_lineage.translate.names.identifiers import is_query
+from adb_lineage.translate.names.mounts import Location, Mounts, plain_location
+from adb_lineage.translate.names.rules import PLACEHOLDER_TYPE, Bound, Outcome, RuleSet, last_segment, query_label
+
+PLACEHOLDER_RULE = "placeholder"
+MAX_NAME_BYTES = 4096
+"""Purview's limit for the name of an asset, kept for qualified names as well."""
+
+_CACHE_SIZE = 8192
+_PATH_SCHEMES = ("abfs", "wasb", "adl:", "s3", "gs:", "hdfs:", "dbfs", "file", "http")
+_CREDENTIALS = re.compile(r"(?<=//)[^/@?;]*:[^/@?;]*@")
+_PARAMETERS = re.compile(r"[;?]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SECRET = re.compile(r"(?i)\b(sig|password|pwd|secret|accountkey|sharedaccesskey|token)=[^&;\s]*")
+
+MountsLike = Union[Mounts, Iterable[Mapping[str, str]]]
+_NO_MOUNTS = Mounts()
+_ERRORS = (LookupError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+class Miss(NamedTuple):
+    """A rule that came before the one that matched, and why it did not hold."""
+
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """How a dataset got its name."""
+
+    asset: Asset
+    namespace: str
+    """The namespace that the rules saw: mount resolved, host under its canonical name."""
+    name: str
+    misses: Tuple[Miss, ...]
+
+
+class NameEngine:
+    """Names datasets by a rule set. Never raises on a dataset: one that no rule knows becomes a marked placeholder.
+
+    The same dataset, mounts and workspace give the same asset. An engine may be used by several threads.
+    """
+
+    def __init__(self, rules: RuleSet) -> None:
+        self.rules = rules
+        self._assets: Dict[Tuple[Any, ...], Asset] = {}
+        self._bound = lru_cache(maxsize=4096)(self._bind)
+
+    def name_dataset(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        mounts: MountsLike = (),
+        workspace: Optional[str] = None,
+        metastore: Optional[str] = None,
+    ) -> Asset:
+        """The asset of an OpenLineage dataset, without columns.
+
+        `mounts` are the workspace's mount points, `workspace` its host, `metastore` the id of its Unity Catalog
+        metastore; without the latter two, names that contain them are placeholders.
+        """
+        mounts = mounts if isinstance(mounts, Mounts) else Mounts(mounts)
+        key = (namespace, name, mounts, workspace, metastore)
+        asset = self._assets.get(key)
+        if asset is None:
+            location = self._locate(namespace, name, mounts)
+            asset = self._name(location, self._bound(location.namespace, workspace, metastore))
+            if len(self._assets) >= _CACHE_SIZE:
+                self._assets.clear()
+            self._assets[key] = asset
+        return asset
+
+    def explain(
+        self,
+        namespace: str,
+        name: str,
+        *,
+        mounts: MountsLike = (),
+        workspace: Optional[str] = None,
+        metastore: Optional[str] = None,
+    ) -> Explanation:
+        """The same asset, with every rule that was tried before the one that matched."""
+        mounts = mounts if isinstance(mounts, Mounts) else Mounts(mounts)
+        location = self._locate(namespace, name, mounts)
+        bound = self._bound(location.namespace, workspace, metastore)
+        asset = self._name(location, bound)
+        misses: List[Miss] = []
+        for rule, candidate in bound:
+            outcome = candidate if isinstance(candidate, str) else _outcome(candidate, location.name)
+            if not isinstance(outcome, str):
+                break
+            misses.append(Miss(rule, outcome))
+        return Explanation(asset, location.namespace, location.name, tuple(misses))
+
+    def _locate(self, namespace: str, name: str, mounts: Mounts) -> Location:
+        location = plain_location(_printable(namespace).strip(), _printable(name))
+        location = mounts.resolve(*location) or location
+        return Location(self.rules.hosts.canonical(location.namespace), location.name)
+
+    def _bind(
+        self, namespace: str, workspace: Optional[str], metastore: Optional[str]
+    ) -> List[Tuple[str, Union[Bound, str]]]:
+        """Every rule, bound to the namespace or with the reason why it does not hold there."""
+        stripped, parameters = _without_parameters(namespace)
+        variables: Dict[str, Optional[str]] = {f"param_{key}": value for key, value in parameters.items()}
+        variables.update(namespace=namespace, workspace=workspace, metastore=metastore)
+        bound: List[Tuple[str, Union[Bound, str]]] = []
+        for rule in self.rules.rules:
+            try:
+                bound.append((rule.name, rule.bind(stripped, dict(variables))))
+            except _ERRORS as error:
+                bound.append((rule.name, f"failed: {error!r}"))
+        return bound
+
+    def _name(self, location: Location, bound: Sequence[Tuple[str, Union[Bound, str]]]) -> Asset:
+        legacy: Optional[Asset] = None
+        for _, candidate in bound:
+            if isinstance(candidate, str):
+                continue
+            outcome = _outcome(candidate, location.name)
+            if isinstance(outcome, str):
+                continue
+            if legacy is not None:
+                # A rule of the accelerator gives no more than a name; a rule of ours that gives the same name knows
+                # under which others the catalog may hold it.
+                if outcome.name.qualified_name == legacy.name.qualified_name and outcome.alternatives:
+                    return self._finished(_with_relatives(legacy, outcome), location)
+            elif outcome.alternatives or outcome.placeholder:
+                return self._finished(outcome, location)
+            else:
+                legacy = outcome
+        if legacy is not None:
+            return self._finished(replace(legacy, alternatives=(legacy.name,)), location)
+        return self._finished(_placeholder(*location), location)
+
+    def _finished(self, asset: Asset, location: Location) -> Asset:
+        type_name, qualified_name = asset.name
+        pattern = self.rules.patterns.get(type_name) if self.rules.patterns else None
+        if pattern is not None and not asset.placeholder and not pattern.match(qualified_name):
+            for alternative in asset.alternatives:
+                if alternative.type_name == type_name and pattern.match(alternative.qualified_name):
+                    asset = replace(asset, name=alternative)
+                    break
+        # No character has more than four bytes.
+        if 4 * len(qualified_name) > MAX_NAME_BYTES and len(asset.name.qualified_name.encode()) > MAX_NAME_BYTES:
+            short = AssetName(type_name, shortened(asset.name.qualified_name))
+            asset = replace(asset, name=short, alternatives=(), placeholder=True)
+        if len(asset.display_name) > MAX_NAME_BYTES // 4:
+            asset = replace(asset, display_name=shortened(asset.display_name))
+        if asset.placeholder:
+            source = _without_parameters(location.namespace)[0][:MAX_NAME_BYTES] or "unknown"
+            told = {"purview_qualifiedName": asset.name.qualified_name, "original_source": source}
+            asset = replace(asset, alternatives=(), attributes=told)
+        return asset
+
+
+def _outcome(rule: Bound, name: str) -> Outcome:
+    """What a rule says of a name; a rule that fails is one that does not hold."""
+    try:
+        return rule(name)
+    except _ERRORS as error:
+        return f"failed: {error!r}"
+
+
+def _with_relatives(asset: Asset, kin: Asset) -> Asset:
+    alternatives = kin.alternatives if asset.name in kin.alternatives else (asset.name, *kin.alternatives)
+    return replace(asset, alternatives=alternatives, parents=kin.parents)
+
+
+def _printable(text: str) -> str:
+    """Text without control characters and lone surrogates, which neither UTF-8 nor a catalog can hold."""
+    if not text.isprintable():
+        text = _CONTROL.sub("_", text).encode("utf-8", "replace").decode("utf-8")
+    return text
+
+
+def _without_parameters(namespace: str) -> Tuple[str, Dict[str, str]]:
+    """A namespace without `jdbc:`, credentials and `;key=value` or `?key=value` parts, and those by lower-case key.
+
+    The older spelling of SQL Server has the database there; `databaseName` comes back as `database`.
+    """
+    if namespace.startswith("jdbc:"):
+        namespace = namespace[5:]
+    if namespace.lower().startswith(_PATH_SCHEMES):
+        return namespace, {}
+    head, *rest = _PARAMETERS.split(_CREDENTIALS.sub("", namespace), maxsplit=1)
+    parameters: Dict[str, str] = {}
+    for piece in re.split("[;&?]", rest[0]) if rest else ():
+        key, equals, value = piece.partition("=")
+        if equals and value.strip():
+            key = key.strip().lower()
+            parameters.setdefault("database" if key == "databasename" else key, value.strip())
+    return head, parameters
+
+
+def _placeholder(namespace: str, name: str) -> Asset:
+    """A stand-in for a dataset that no rule knows; it says so, and is never looked for under another name."""
+    stripped, parameters = _without_parameters(namespace)
+    pieces = [stripped.rstrip("/"), parameters.get("database", "")]
+    pieces.append(query_label(name) if is_query(name) else _SECRET.sub(r"\1=***", name).strip("/"))
+    qualified_name = "/".join(piece for piece in pieces if piece.strip()) or "unknown"
+    return Asset(
+        name=AssetName(PLACEHOLDER_TYPE, qualified_name),
+        display_name=last_segment(qualified_name),
+        rule=PLACEHOLDER_RULE,
+        placeholder=True,
+    )
+
+
+def shortened(name: str, max_bytes: int = MAX_NAME_BYTES) -> str:
+    """A name that fits: as it is, or its beginning and a hash of all of it."""
+    encoded = name.encode()
+    if len(encoded) <= max_bytes:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:32]
+    return encoded[: max_bytes - len(digest) - 1].decode("utf-8", "ignore") + "~" + digest

@@ -1,0 +1,86 @@
+"""Masking of secrets and literals before anything leaves for the catalog."""
+from __future__ import annotations
+
+import re
+from typing import Any, Dict, List
+
+MASK = "***"
+
+_SECRET_WORDS = (
+    r"pass(?:word|wd|phrase)?|pwd|secret|token|credential|account[-_.]?key|access[-_.]?key|api[-_.]?key|private[-_.]?key"
+    r"|shared[-_.]?access|sas|sig|signature|connection[-_.]?string|auth(?:orization)?"
+)
+_SECRET_KEY = re.compile(rf"(?:^|[^a-z])(?:{_SECRET_WORDS})(?:$|[^a-z])|(?:{_SECRET_WORDS})$", re.IGNORECASE)
+# key=value and "key": "value" in a text, as in connection strings, JDBC URLs and SAS tokens
+_SECRET_VALUE = re.compile(
+    rf"(?P<key>\b[\w.-]{{0,64}}(?:{_SECRET_WORDS})(?:[._-][\w.-]{{0,128}})?\b['\"]?\s*(?:=|:|->)\s*['\"]?)(?P<value>[^\s;&,'\"\])}}]+)",
+    re.IGNORECASE,
+)
+_URL_PASSWORD = re.compile(r"(//[^/@:\s]+:)[^/@\s]+(@)")
+_QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'")
+_NUMBER = re.compile(r"(?<![\w.#])\d+(?:\.\d+)?(?![\w.])")
+
+
+def is_secret_key(key: str) -> bool:
+    """Whether a key's name says that its value is a secret: `fs.azure.account.key`, `clientSecret`, `--password`."""
+    return _SECRET_KEY.search(re.sub(r"([a-z0-9])([A-Z])", r"\1_\2", key)) is not None
+
+
+def mask_secrets(text: str) -> str:
+    """A text with the values of `key=value` secrets and the passwords of URLs masked."""
+    text = _URL_PASSWORD.sub(rf"\g<1>{MASK}\g<2>", text)
+    return _SECRET_VALUE.sub(rf"\g<key>{MASK}", text)
+
+
+def mask_literals(text: str) -> str:
+    """A text of SQL or of an expression with quoted strings, numbers and secrets masked."""
+    return _NUMBER.sub("?", _QUOTED.sub("'?'", mask_secrets(text)))
+
+
+def redacted_plan(plan: Any) -> Any:
+    """A Spark plan (JSON of `TreeNode.toJSON`, or its text when it was cut) without literals and secrets.
+
+    Literal nodes lose their value, keys that say they hold a secret lose theirs, and every other text goes through
+    `mask_secrets`; a plan that comes as one text goes through `mask_literals`.
+    """
+    if isinstance(plan, str):
+        return mask_literals(plan)
+    root: List[Any] = [None]
+    stack: List[Any] = [(root, 0, plan)]
+    while stack:  # not recursive: a plan may be nested deeper than Python's stack
+        holder, slot, value = stack.pop()
+        if isinstance(value, dict):
+            copy: Dict[str, Any] = {}
+            holder[slot] = copy
+            literal = str(value.get("class", "")).rsplit(".", 1)[-1] == "Literal"
+            for key, item in value.items():
+                copy[key] = None
+                if item is not None and (is_secret_key(key) or (literal and key == "value")):
+                    copy[key] = MASK
+                else:
+                    stack.append((copy, key, item))
+        elif isinstance(value, list):
+            items: List[Any] = [None] * len(value)
+            holder[slot] = items
+            stack.extend((items, position, item) for position, item in enumerate(value))
+        else:
+            holder[slot] = mask_secrets(value) if isinstance(value, str) else value
+    return root[0]
+
+
+def redacted_parameters(parameters: Any) -> Any:
+    """Parameters of a task without secrets: a list (`["--password", "x"]`, `["--token=x"]`) or a mapping."""
+    if isinstance(parameters, dict):
+        return {
+            str(key): MASK if is_secret_key(str(key)) and value not in (None, "") else mask_secrets(str(value))
+            for key, value in parameters.items()
+        }
+    if not isinstance(parameters, list):
+        return parameters
+    redacted: List[str] = []
+    secret_follows = False
+    for item in parameters:
+        text = str(item)
+        redacted.append(MASK if secret_follows and not text.startswith("-") else mask_secrets(text))
+        secret_follows = text.startswith("-") and "=" not in text and is_secret_key(text)
+    return redacted

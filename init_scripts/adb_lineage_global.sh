@@ -1,0 +1,173 @@
+#!/bin/bash
+if grep -q $'\r' "$0" 2>/dev/null; then bash -c "$(tr -d '\r' <"$0")"; exit 0; fi # works with CRLF, and drops it
+# Lineage for all clusters of a workspace: Settings > Compute > Global init scripts (dedicated and no-isolation compute).
+#
+# Fill in the two lines below. No secrets here: whoever can create a cluster can read a global script's output. The
+# client secret comes from a secret scope or a service credential at run time; see docs/install.md.
+# A cluster opts out with the environment variable ADB_LINEAGE_ENABLED=false, and may override any setting.
+WHEEL="${INIT_ADB_LINEAGE_WHEEL:-/Volumes/main/default/adb_lineage}" # a folder of wheels, a wheel, abfss://… or a name
+SETTINGS="${INIT_ADB_LINEAGE_SETTINGS:-}"                            # account=contoso secret_scope=lineage
+# >>> shared: the same in every script of this folder; tests/databricks/test_init_scripts.py holds that
+trap 'exit 0' EXIT # a cluster must start, whatever happens here
+
+ROOT="${INIT_ADB_LINEAGE_ROOT:-}" # another root for tests
+PYTHON="$ROOT/databricks/python3/bin/python"
+LIMIT="${INIT_ADB_LINEAGE_SECONDS:-120}"
+STATE="$ROOT/databricks/adb_lineage"
+LOG="${INIT_ADB_LINEAGE_LOG:-$ROOT/var/log/adb_lineage/init.log}"
+
+open_log() {
+  mkdir -p "$(dirname "$LOG")" 2>/dev/null
+  { : >>"$LOG"; } 2>/dev/null && return
+  LOG="${TMPDIR:-/tmp}/adb_lineage-init.log"
+  { : >>"$LOG"; } 2>/dev/null || LOG=/dev/null
+}
+
+log() { printf '%s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$*" >>"$LOG" 2>/dev/null; }
+
+give_up() { # once, in words, and the cluster goes on without lineage
+  log "stopped: $*"
+  echo "adb_lineage: not installed: $* (log: $LOG)"
+  exit 0
+}
+
+is_driver() { [ "${DB_IS_DRIVER:-}" = "TRUE" ]; }
+
+# abfss://container@account.dfs.core.windows.net/path to a file beside $STATE, with a SAS or a service principal
+download() {
+  timeout "$LIMIT" "$PYTHON" - "$1" "$2" >>"$LOG" 2>&1 <<'PYTHON'
+import json, os, sys, urllib.parse, urllib.request
+source, target = sys.argv[1:]
+url = urllib.parse.urlsplit(source)
+container, _, host = url.netloc.partition("@")
+scheme = "https" if url.scheme == "abfss" else "http"  # as Hadoop has it
+address = f"{scheme}://{host}/{container}{urllib.parse.quote(url.path)}"
+headers = {"x-ms-version": "2021-08-06"}
+sas = os.environ.get("INIT_ADB_LINEAGE_SAS", "").lstrip("?")
+if sas:
+    address += "?" + sas
+else:
+    tenant, client, secret = (os.environ.get(f"AZURE_{name}") for name in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET"))
+    if not (tenant and client and secret):
+        sys.exit("abfss needs AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or INIT_ADB_LINEAGE_SAS")
+    authority = os.environ.get("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com").rstrip("/")
+    form = {"grant_type": "client_credentials", "client_id": client, "client_secret": secret,
+            "scope": "https://storage.azure.com/.default"}
+    reply = urllib.request.urlopen(f"{authority}/{tenant}/oauth2/v2.0/token", urllib.parse.urlencode(form).encode(),
+                                   timeout=20)
+    headers["Authorization"] = "Bearer " + json.load(reply)["access_token"]
+try:
+    body = urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=60).read()
+except OSError as error:
+    sys.exit(f"{source}: {error}")
+with open(target, "wb") as stream:
+    stream.write(body)
+PYTHON
+}
+
+# What is installed stays as it is: every version becomes a constraint. Odd ones (Debian's) pip could not read.
+constraints() {
+  "$PYTHON" - >"$1" 2>>"$LOG" <<'PYTHON'
+import importlib.metadata
+from pip._vendor.packaging.version import InvalidVersion, Version
+found = {}  # of several copies of a package the first on the path is the one that counts
+for one in importlib.metadata.distributions():
+    found.setdefault(str(one.metadata["Name"]).lower().replace("-", "_"), one.version)
+for name, version in sorted(found.items()):
+    try:
+        if name != "adb_lineage" and Version(version).local is None:
+            print(f"{name}=={version}")
+    except (InvalidVersion, TypeError):
+        pass
+PYTHON
+}
+
+pip_install() {
+  # shellcheck disable=SC2086 # the options are words
+  timeout "$LIMIT" "$PYTHON" -m pip install --quiet --no-input --disable-pip-version-check --retries 1 --timeout 15 \
+    ${INIT_ADB_LINEAGE_PIP_OPTIONS:-} "$@" >>"$LOG" 2>&1
+}
+
+# $1: a wheel, a folder of wheels (nothing else is asked then), an abfss URL of a wheel, or a requirement for the index
+install_package() {
+  local from="$1" work mark
+  [ -x "$PYTHON" ] || give_up "$PYTHON is not there"
+  work="$(mktemp -d 2>/dev/null)" || give_up "no temporary folder can be made"
+  case "$from" in
+  abfs://* | abfss://*)
+    download "$from" "$work/$(basename "$from")" || give_up "$from cannot be read"
+    from="$work/$(basename "$from")"
+    ;;
+  esac
+  if [ -d "$from" ]; then
+    ls "$from"/adb_lineage-*.whl >/dev/null 2>&1 || give_up "no adb_lineage wheel in $from"
+    mark="$(cat "$from"/adb_lineage-*.whl 2>/dev/null | cksum)"
+    set -- --no-index --find-links "$from" --upgrade adb_lineage
+  elif [ -f "$from" ]; then
+    mark="$(cksum <"$from")"
+    set -- --find-links "$(dirname "$from")" --upgrade "$from"
+  else
+    case "$from" in */* | *.whl) give_up "$from is not there" ;; esac
+    mark="$from"
+    set -- --upgrade "$from"
+  fi
+  if [ "$(cat "$STATE/installed" 2>/dev/null)" = "$mark" ] && "$PYTHON" -c 'import adb_lineage' 2>/dev/null; then
+    log "already installed: $from"
+  else
+    constraints "$work/constraints.txt"
+    if ! pip_install --constraint "$work/constraints.txt" "$@"; then
+      log "it does not go without changing a package of the runtime; trying with that"
+      pip_install "$@" || give_up "pip could not install $from"
+    fi
+    "$PYTHON" -c 'import adb_lineage' >>"$LOG" 2>&1 || give_up "what pip installed cannot be imported"
+    { mkdir -p "$STATE" && printf '%s' "$mark" >"$STATE/installed"; } 2>/dev/null || log "$STATE cannot be written"
+    log "installed: $from"
+  fi
+  rm -rf "$work"
+}
+
+# Python starts with lineage on, where the cluster's own environment does not say otherwise
+turn_on() {
+  local site
+  site="$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>>"$LOG")"
+  # `-` sorts before `.`: this line is read before the package's own adb_lineage.pth
+  { echo 'import os; os.environ.setdefault("ADB_LINEAGE_ENABLED", "true")' >"$site/adb-lineage-on.pth"; } \
+    2>>"$LOG" || log "$site cannot be written"
+}
+
+# $1: name of the file; then key=value, each a line of the driver's Spark conf
+write_conf() {
+  local name="$1" folder="$ROOT/databricks/driver/conf" pair lines=""
+  shift
+  is_driver || return
+  for pair in "$@"; do
+    case "$pair" in
+    *[\"\\]*) log "left out, quotes and backslashes cannot stand in the conf: ${pair%%=*}" ;;
+    *=*) lines="$lines  \"${pair%%=*}\" = \"${pair#*=}\""$'\n' ;;
+    *) log "left out, not key=value: $pair" ;;
+    esac
+  done
+  [ -n "$lines" ] || return
+  { mkdir -p "$folder" && printf '[driver] {\n%s}\n' "$lines" >"$folder/$name"; } 2>>"$LOG" ||
+    log "$folder/$name cannot be written"
+}
+
+# $1: name of the file; then key=value of our own settings
+write_settings() {
+  local name="$1" one pairs=()
+  shift
+  for one in "$@"; do pairs+=("spark.adb_lineage.$one"); done
+  write_conf "$name" "${pairs[@]}"
+}
+# <<< shared
+
+open_log
+log "adb_lineage_global.sh on ${DB_CLUSTER_ID:-a node}, driver: ${DB_IS_DRIVER:-unknown}"
+case "${ADB_LINEAGE_ENABLED:-}" in
+false | False | FALSE | 0 | no | off) give_up "this cluster has opted out (ADB_LINEAGE_ENABLED=$ADB_LINEAGE_ENABLED)" ;;
+esac
+install_package "$WHEEL"
+turn_on
+# shellcheck disable=SC2086 # settings are words
+write_settings 50-adb-lineage.conf $SETTINGS
+log "done"

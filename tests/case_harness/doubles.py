@@ -1,0 +1,73 @@
+"""Stand-ins for classes of Delta and Databricks, compiled by the Scala compiler that pyspark itself carries.
+
+The sources under tests/doubles have the documented class names and members; what differs between Spark versions is
+filled in by probing which classes this Spark has.
+"""
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tempfile
+import zipfile
+from pathlib import Path
+
+from tests.case_harness.session import find_java
+
+SOURCES = Path(__file__).parent.parent / "doubles"
+COMPILE_SECONDS = 600
+
+
+def compiled() -> Path:
+    """The folder of class files for the installed pyspark; compiled once for each state of the sources."""
+    import pyspark
+
+    jars = Path(pyspark.__file__).parent / "jars"
+    sources = sorted(SOURCES.glob("*.scala"))
+    text = "\n".join(one.read_text(encoding="utf-8") for one in sources)
+    digest = hashlib.sha256(f"{pyspark.__version__}\n{jars}\n{text}".encode()).hexdigest()[:16]
+    target = Path(tempfile.gettempdir()) / f"adb_lineage-doubles-{digest}"
+    if target.is_dir():
+        return target
+    work = Path(tempfile.mkdtemp(prefix="doubles-"))
+    (work / "classes").mkdir()
+    names = _names(jars)
+    arguments = ["-usejavacp", "-nowarn", "-d", str(work / "classes")]
+    for source in sources:
+        content = source.read_text(encoding="utf-8")
+        for name, value in names.items():
+            content = content.replace(f"@{name}@", value)
+        (work / source.name).write_text(content, encoding="utf-8")
+        arguments.append(str(work / source.name))
+    find_java()
+    java = _java()
+    done = subprocess.run([java, "-cp", f"{jars}/*", "scala.tools.nsc.Main", *arguments], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=COMPILE_SECONDS)
+    if done.returncode or not any((work / "classes").iterdir()):
+        raise RuntimeError(f"the doubles do not compile:\n{done.stdout.decode(errors='replace')[-6000:]}")
+    try:
+        (work / "classes").rename(target)
+    except OSError:  # another process was faster
+        assert target.is_dir()
+    return target
+
+
+def _java() -> str:
+    import os
+
+    home = os.environ.get("JAVA_HOME")
+    return str(Path(home) / "bin" / "java") if home else "java"
+
+
+def _names(jars: Path) -> dict:
+    """What the sources write as `@NAME@`."""
+    classes = set()
+    for jar in [*jars.glob("spark-sql_*.jar"), *jars.glob("spark-catalyst_*.jar")]:
+        with zipfile.ZipFile(jar) as content:
+            classes.update(content.namelist())
+    command = "org/apache/spark/sql/execution/command/LeafRunnableCommand.class" in classes
+    classic = "org/apache/spark/sql/classic/SparkSession.class" in classes
+    return {
+        "LEAF_COMMAND": "org.apache.spark.sql.execution.command." + (
+            "LeafRunnableCommand" if command else "RunnableCommand"),
+        "SESSION": "org.apache.spark.sql.classic.SparkSession" if classic else "org.apache.spark.sql.SparkSession",
+    }

@@ -1,0 +1,49 @@
+"""Compute where Py4J ends is recognised by looking, and said in words."""
+from __future__ import annotations
+
+import pytest
+
+from adb_lineage.databricks import compute
+
+CASES = [
+    ("local", {}, {}),
+    ("classic", {"DATABRICKS_RUNTIME_VERSION": "15.4"}, {}),
+    ("classic", {}, {"spark.databricks.workspaceUrl": "adb-1.2.azuredatabricks.net"}),
+    ("classic", {"DATABRICKS_RUNTIME_VERSION": "15.4", "DATA_SECURITY_MODE": "SINGLE_USER"}, {}),
+    ("serverless", {"DATABRICKS_RUNTIME_VERSION": "client.4.1"}, {}),
+    ("serverless", {"DATABRICKS_RUNTIME_VERSION": "17.3", "IS_SERVERLESS": "TRUE"}, {}),
+    ("standard", {"DATABRICKS_RUNTIME_VERSION": "15.4", "DATA_SECURITY_MODE": "USER_ISOLATION"}, {}),
+    ("standard", {"DATABRICKS_RUNTIME_VERSION": "15.4", "SPARK_REMOTE": "unix:///x"}, {}),
+    ("connect", {"SPARK_REMOTE": "sc://host"}, {}),
+    ("table_acl", {"DATABRICKS_RUNTIME_VERSION": "12.2", "DATA_SECURITY_MODE": "LEGACY_TABLE_ACL"}, {}),
+    ("table_acl", {"DATABRICKS_RUNTIME_VERSION": "12.2"}, {"spark.databricks.pyspark.enablePy4JSecurity": "true"}),
+    ("pipeline", {"DATABRICKS_RUNTIME_VERSION": "15.4"}, {"pipelines.id": "1"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "environ", "conf"), CASES)
+def test_recognised(kind: str, environ: dict, conf: dict) -> None:
+    found = compute.recognise(environ=environ, conf=conf)
+    assert found.kind == kind
+    assert found.possible == (kind in ("local", "classic"))
+
+
+def test_a_connect_session_is_told_by_its_class() -> None:
+    session = type("SparkSession", (), {"__module__": "pyspark.sql.connect.session"})()
+    assert compute.recognise(session, environ={"DATABRICKS_RUNTIME_VERSION": "16.4"}).kind == "standard"
+    assert compute.recognise(session, environ={}).kind == "connect"
+
+
+def test_words_say_what_is_not_possible_and_what_is() -> None:
+    for one in compute.KINDS.values():
+        if one.possible:
+            assert "is captured" in one.words()
+        else:
+            assert one.words().startswith(f"No lineage is captured here: {one.name}.") and one.instead in one.words()
+
+
+def test_the_gateway_s_refusal() -> None:
+    error = RuntimeError("py4j.security.Py4JSecurityException: Method public … is not whitelisted on class …")
+    refused = compute.refused_by(error)
+    assert refused is not None and refused.kind == "table_acl"
+    assert compute.refused_by(RuntimeError("other")) is None

@@ -1,0 +1,171 @@
+"""The Jobs API over real HTTP: what it fills in, how seldom it is asked, and that its failures cost nothing else."""
+from __future__ import annotations
+
+import socket
+from typing import Any, Dict, Iterator, List
+
+import pytest
+
+from adb_lineage.databricks import jobs_api
+from tests.databricks.workspace import Workspace
+
+
+@pytest.fixture()
+def workspace() -> Iterator[Workspace]:
+    with Workspace() as one:
+        yield one
+
+
+def environment(workspace: Workspace, run: str = "222", **more: str) -> Dict[str, str]:
+    return {"spark.databricks.workspaceUrl": workspace.host, "spark.databricks.job.id": "11",
+            "spark.databricks.job.runId": run, **more}
+
+
+def api(sleeps: List[float], **more: Any) -> jobs_api.JobsApi:
+    return jobs_api.JobsApi([lambda: "t0ken"], sleep=sleeps.append, **more)
+
+
+def task(run_id: int = 222, **detail: Any) -> Dict[str, Any]:
+    return {"run_id": run_id, "task_key": "load", "cluster_instance": {"cluster_id": "c1"}, **detail}
+
+
+TASKS = [
+    ({"notebook_task": {"notebook_path": "/nb", "base_parameters": {"day": "1", "password": "p"}}},
+     {"taskType": "notebook_task", "notebookPath": "/nb", "baseParameters": {"day": "1", "password": "[redacted]"}}),
+    ({"spark_python_task": {"python_file": "dbfs:/x.py", "parameters": ["--day", "1", "--token", "dapi1", "--key=v"]}},
+     {"taskType": "spark_python_task", "pythonFile": "dbfs:/x.py",
+      "parameters": ["--day", "1", "--token", "[redacted]", "--key=v"]}),
+    ({"python_wheel_task": {"package_name": "p", "entry_point": "main", "named_parameters": {"api_key": "k"}},
+      "libraries": [{"whl": "dbfs:/p.whl"}]},
+     {"taskType": "python_wheel_task", "packageName": "p", "entryPoint": "main", "libraries": [{"whl": "dbfs:/p.whl"}],
+      "baseParameters": {"api_key": "[redacted]"}}),
+    ({"spark_jar_task": {"main_class_name": "a.B", "parameters": ["https://x/y?sig=abc", "--secret=s"]},
+      "libraries": []},
+     {"taskType": "spark_jar_task", "mainClassName": "a.B", "parameters": ["[redacted]", "--secret=[redacted]"]}),
+    ({"spark_submit_task": {"parameters": ["--class", "X"]}},
+     {"taskType": "spark_submit_task", "parameters": ["--class", "X"]}),
+    ({"sql_task": {"warehouse_id": "w"}}, {"taskType": "sql_task"}),
+    ({"gen_ai_compute_task": {"x": 1}}, {"taskType": "gen_ai_compute_task"}),
+    ({}, {}),
+]
+
+
+@pytest.mark.parametrize(("detail", "expected"), TASKS, ids=[next(iter(one[0]), "none") for one in TASKS])
+def test_every_kind_of_task(workspace: Workspace, detail: Dict[str, Any], expected: Dict[str, Any]) -> None:
+    workspace.answers = {"222": {"job_id": 11, "run_id": 222, "run_name": "load", "parent_run_id": 111,
+                                 "tasks": [task(**detail)]},
+                         "111": {"job_id": 11, "run_name": "nightly", "creator_user_name": "a@b.example"}}
+    facts = api([]).describe(environment(workspace))
+    assert facts == {"jobId": "11", "name": "nightly", "creatorUserName": "a@b.example", "taskKey": "load",
+                     "clusterId": "c1", **expected}
+
+
+def test_one_question_a_run(workspace: Workspace) -> None:
+    workspace.answers = {"222": {"job_id": 11, "run_name": "x", "tasks": [task()]}}
+    asked = api([])
+    assert asked.describe(environment(workspace)) == asked.describe(environment(workspace))
+    assert len(workspace.calls) == 1
+
+
+def test_pages_are_put_together_and_the_run_s_own_task_is_found(workspace: Workspace) -> None:
+    first = {"job_id": 11, "run_name": "big", "tasks": [task(number, sql_task={}) for number in range(100)]}
+    workspace.answers = {"222": [first, {"tasks": [task(222, notebook_task={"notebook_path": "/nb"})]}]}
+    assert api([]).describe(environment(workspace))["notebookPath"] == "/nb"
+    assert [call[2] for call in workspace.calls] == ["", "1"]
+
+
+def test_a_sibling_s_task_is_never_taken(workspace: Workspace) -> None:
+    workspace.answers = {"111": {"job_id": 11, "run_name": "n", "tasks": [
+        {"run_id": 1, "task_key": "a", "sql_task": {}}, {"run_id": 2, "task_key": "load", "notebook_task": {}},
+        {"run_id": 3, "task_key": "load", "notebook_task": {}, "attempt_number": 1}]}}
+    assert "taskKey" not in api([]).describe(environment(workspace, "111"))
+    facts = api([]).describe(environment(workspace, "111", **{"spark.databricks.job.taskKey": "load"}))
+    assert (facts["taskType"], facts["attempt"]) == ("notebook_task", "1")
+
+
+def test_a_workspace_that_serves_2_1_only() -> None:
+    with Workspace(versions=("2.1",)) as workspace:
+        workspace.answers = {"222": {"job_id": 11, "run_name": "x"}, "223": {"job_id": 11, "run_name": "y"}}
+        asked = api([])
+        assert asked.describe(environment(workspace))["name"] == "x"
+        assert asked.describe(environment(workspace, "223"))["name"] == "y"
+        assert [call[0] for call in workspace.calls] == ["2.2", "2.1", "2.1"]
+
+
+def test_throttled_it_waits_as_long_as_it_is_told(workspace: Workspace) -> None:
+    sleeps: List[float] = []
+    workspace.answers = {"222": {"job_id": 11, "run_name": "x"}}
+    workspace.script = [(429, {"Retry-After": "7"}, {}), (503, {}, "down")]
+    assert api(sleeps).describe(environment(workspace))["name"] == "x"
+    assert sleeps == [7.0, 1.0]
+
+
+@pytest.mark.parametrize(("answer", "said"), [
+    ((403, {}, {"error_code": "PERMISSION_DENIED", "message": "no"}), "grant CAN VIEW"),
+    ((400, {}, {"error_code": "INVALID_PARAMETER_VALUE", "message": "Run does not exist"}), "Run does not exist"),
+    ((200, {}, "no json"), "Jobs API"),
+    ((200, {}, []), "list"),
+])
+def test_a_failure_costs_only_the_detail(workspace: Workspace, answer: Any, said: str) -> None:
+    workspace.script = [answer]
+    asked = api([])
+    assert asked.describe(environment(workspace)) == {}
+    assert said in asked.problem and "t0ken" not in asked.problem
+    assert asked.describe(environment(workspace)) == {} and len(workspace.calls) == 1, "a failure is remembered"
+
+
+def test_a_failure_is_not_remembered_for_ever(workspace: Workspace) -> None:
+    now = [0.0]
+    asked = api([], clock=lambda: now[0])
+    assert asked.describe(environment(workspace)) == {}
+    workspace.answers = {"222": {"run_name": "late"}}
+    now[0] = jobs_api.FAILURE_SECONDS
+    assert asked.describe(environment(workspace)) == {"name": "late"}
+
+
+def test_a_workspace_that_is_not_there() -> None:
+    asked = api([], attempts=2)
+    nowhere = {"spark.databricks.workspaceUrl": "http://127.0.0.1:9", "spark.databricks.job.runId": "1"}
+    assert asked.describe(nowhere) == {}
+    assert "ConnectionError" in asked.problem
+
+
+def test_no_run_no_question(workspace: Workspace) -> None:
+    assert api([]).describe({"spark.databricks.workspaceUrl": workspace.host}) == {}
+    assert workspace.calls == []
+
+
+def test_without_a_token_it_says_so(workspace: Workspace) -> None:
+    asked = jobs_api.JobsApi(http=None)
+    assert asked.describe(environment(workspace)) == {}
+    assert "no token" in asked.problem and workspace.calls == []
+
+
+def test_the_notebook_s_token_is_used_and_a_newer_one_replaces_it(workspace: Workspace) -> None:
+    workspace.answers = {"222": {"run_name": "x"}, "223": {"run_name": "y"}}
+    asked = jobs_api.JobsApi()
+    asked.offer_token("first")
+    asked.describe(environment(workspace))
+    asked.offer_token("second")
+    asked.offer_token(None)
+    asked.describe(environment(workspace, "223"))
+    assert [call[3] for call in workspace.calls] == ["first", "second"]
+
+
+def test_oauth_of_a_service_principal_is_cached(workspace: Workspace) -> None:
+    workspace.answers = {"222": {"run_name": "x"}, "223": {"run_name": "y"}}
+    asked = jobs_api.from_environment({"DATABRICKS_HOST": workspace.host, "DATABRICKS_CLIENT_ID": "id",
+                                       "DATABRICKS_CLIENT_SECRET": "s"})
+    asked.describe(environment(workspace))
+    asked.describe(environment(workspace, "223"))
+    assert [call[3] for call in workspace.calls] == ["oauth-1", "oauth-1"]
+
+
+def test_a_workspace_that_never_answers_is_left_alone() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        asked = jobs_api.JobsApi([lambda: "t"], seconds=0.2, attempts=1)
+        assert asked.describe({"spark.databricks.workspaceUrl": f"http://127.0.0.1:{listener.getsockname()[1]}",
+                               "spark.databricks.job.runId": "1"}) == {}
+        assert "Timeout" in asked.problem
