@@ -60,7 +60,7 @@ def purview_options(settings: Settings) -> PurviewOptions:
         username=settings.username, password=settings.password, proxy=settings.proxy, ca_bundle=settings.ca_bundle,
         rate=settings.requests_per_second, bulk_entities_cap=settings.bulk_entities,
         bulk_entities=min(100, settings.bulk_entities), bulk_bytes=settings.bulk_bytes,
-        create_missing=settings.create_missing, read_only=settings.mode == "preview", **volatile)
+        create_missing=settings.create_missing, **volatile)
 
 
 def catalog_from_settings(settings: Settings) -> PurviewCatalog:

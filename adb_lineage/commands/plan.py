@@ -5,17 +5,14 @@ import argparse
 import json
 import sys
 import tempfile
-from collections import Counter
 from typing import TYPE_CHECKING, Any, Dict, Iterator, List
 
 if TYPE_CHECKING:
     from adb_lineage.delivery import Rehearsal
     from adb_lineage.outbox import Outbox
-    from adb_lineage.purview.plan import PlannedEntity
 
 NAME = "plan"
 HELP = "show what would be written: new, changed with the difference, unchanged, placeholders"
-_SHOWN_CHARACTERS = 120
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +20,6 @@ def configure(parser: argparse.ArgumentParser) -> None:
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("file", metavar="FILE", nargs="?", help="file of OpenLineage events, one JSON a line")
     source.add_argument("--outbox", action="store_true", help="what waits in the outbox of this driver")
-    parser.add_argument("--all", action="store_true", help="list unchanged entities and columns, too")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -53,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(_as_json(rehearsal, faults), ensure_ascii=False))
     else:
-        for line in _lines(rehearsal, arguments.all):
+        for line in _lines(rehearsal):
             print(line)
     for problem in [*faults, *(f"{run_id}: {reason}" for run_id, reason in rehearsal.failed.items())]:
         print(problem, file=sys.stderr)
@@ -79,59 +75,27 @@ def _load(path: str, outbox: Outbox) -> List[str]:
     return faults
 
 
-def _entities(rehearsal: Rehearsal) -> List[PlannedEntity]:
-    """Each entity once, stand-ins first and processes last."""
-    order = {"placeholder": 0, "column": 1, "entity": 2, "process": 3}
-    found = {one.name: one for plan in rehearsal.plans for one in plan.entities}
-    return sorted(found.values(), key=lambda one: (order[one.kind], one.name))
-
-
-def _types(rehearsal: Rehearsal) -> List[str]:
-    return sorted({name for plan in rehearsal.plans for name in plan.types})
-
-
-def _left_out(rehearsal: Rehearsal) -> Dict[Any, str]:
-    return {name: reason for plan in rehearsal.plans for name, reason in plan.left_out.items()}
-
-
 def _as_json(rehearsal: Rehearsal, faults: List[str]) -> Dict[str, Any]:
+    plan = rehearsal.plan
     return {
-        "entities": [
-            {"outcome": one.outcome, "kind": one.kind, "typeName": one.name.type_name,
-             "qualifiedName": one.name.qualified_name,
-             "differences": [difference._asdict() for difference in one.differences]}
-            for one in _entities(rehearsal)
+        "new": [name._asdict() for name in plan.new],
+        "placeholders": [name._asdict() for name in plan.placeholders],
+        "changed": [
+            {**name._asdict(), "changes": [
+                {"attribute": attribute, "before": before, "after": after} for attribute, before, after in changes
+            ]}
+            for name, changes in plan.changed.items()
         ],
-        "types": _types(rehearsal),
-        "leftOut": [{"typeName": name.type_name, "qualifiedName": name.qualified_name, "reason": reason}
-                    for name, reason in _left_out(rehearsal).items()],
-        "skipped": [{"runId": run_id, "reason": reason} for run_id, reason in rehearsal.skipped.items()],
-        "failed": [{"runId": run_id, "reason": reason} for run_id, reason in rehearsal.failed.items()],
+        "unchanged": [name._asdict() for name in plan.unchanged],
+        "left_out": [{**name._asdict(), "reason": reason} for name, reason in plan.left_out.items()],
+        "invalid": [{**name._asdict(), "reason": reason} for name, reason in plan.invalid.items()],
+        "skipped": [{"run_id": run_id, "reason": reason} for run_id, reason in rehearsal.skipped.items()],
+        "failed": [{"run_id": run_id, "reason": reason} for run_id, reason in rehearsal.failed.items()],
         "faults": faults,
     }
 
 
-def _lines(rehearsal: Rehearsal, everything: bool) -> Iterator[str]:
-    entities = _entities(rehearsal)
-    for one in entities:
-        if not everything and (one.outcome == "unchanged" or one.kind == "column"):
-            continue
-        what = "placeholder " if one.kind == "placeholder" else ""
-        yield f"{one.outcome:<9}  {what}{one.name.type_name}  {one.name.qualified_name}"
-        for difference in one.differences if one.outcome == "changed" else ():
-            yield f"           {difference.attribute}: {_short(difference.before)} -> {_short(difference.after)}"
-    for name, reason in _left_out(rehearsal).items():
-        yield f"left out   {name.type_name}  {name.qualified_name}: {reason}"
+def _lines(rehearsal: Rehearsal) -> Iterator[str]:
+    yield from rehearsal.plan.lines()
     for run_id, reason in rehearsal.skipped.items():
-        yield f"skipped    run {run_id}: {reason or 'it moved no data'}"
-    for name in _types(rehearsal):
-        yield f"install    type {name}"
-    counts = Counter(one.outcome for one in entities)
-    kinds = Counter(one.kind for one in entities if one.outcome == "new")
-    yield (f"{counts['new']} new ({kinds['placeholder']} placeholders, {kinds['column']} columns), "
-           f"{counts['changed']} changed, {counts['unchanged']} unchanged")
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}… ({len(text)} characters)"
+        yield f"skip        run {run_id}: {reason or 'it moved no data'}"

@@ -1,7 +1,7 @@
 """Many processes at once: all their assets resolved together, one write, and what became of each run."""
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple, Union
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.delivery.doors import Catalog, WritePlan, WriteReport
@@ -59,11 +59,14 @@ class Batch:
     def plan(self, catalog: Catalog) -> Tuple[WritePlan, List[Outcome]]:
         """What `write` would do, and what to record of it; nothing is written. Raises what the catalog raises."""
         work = _Work(self._groups, catalog)
-        plan = catalog.plan(work.ordered, work.missing)
+        plan = catalog.plan_write(work.ordered, work.missing)
+        verdicts = {name: verdict for verdict in ("new", "changed", "unchanged", "invalid")
+                    for name in getattr(plan, verdict)}
+        verdicts.update(dict.fromkeys(plan.placeholders, "placeholder"))
         outcomes = []
         for group, names in zip(work.groups, work.names):
-            found = [f"{plan.outcomes[name]} {' '.join(name)}" for name in names if name in plan.outcomes]
-            facts = {**_facts(group, work.chosen, plan), "delivery": "preview", "would_write": found}
+            would = [f"{verdicts[name]} {' '.join(name)}" for name in names if name in verdicts]
+            facts = {**_facts(group, work.chosen, {}, plan.left_out), "delivery": "preview", "would_write": would}
             outcomes += [Outcome(run, "delivered", "preview", facts) for run in group.runs]
         return plan, outcomes
 
@@ -78,7 +81,8 @@ class Batch:
         refused = {AssetName(*item[0]): _refusal(item) for item in report.refused}
         for group, names in zip(work.groups, work.names):
             answers = "; ".join(refused[name] for name in names if name in refused)
-            facts = {**_facts(group, work.chosen, report), "requests": report.requests}
+            facts = _facts(group, work.chosen, report.placeholders, report.left_out)
+            facts["requests"] = report.requests
             outcomes += _outcomes(group, facts, answers, now)
         return outcomes
 
@@ -148,15 +152,18 @@ def _outcomes(group: Group, facts: Dict[str, Any], refusal: str, now: float) -> 
 
 
 def _facts(
-    group: Group, chosen: Mapping[AssetName, AssetName], result: Union[WriteReport, WritePlan]
+    group: Group,
+    chosen: Mapping[AssetName, AssetName],
+    stand_ins: Mapping[AssetName, AssetName],
+    left_out: Mapping[AssetName, str],
 ) -> Dict[str, Any]:
     assets = []
     for asset in group.translation.assets:
-        name = chosen.get(asset.name) or result.placeholders.get(asset.name) or asset.name
+        name = chosen.get(asset.name) or stand_ins.get(asset.name) or asset.name
         facts = {"name": asset.display_name, "typeName": name.type_name, "qualifiedName": name.qualified_name,
                  "rule": asset.rule, "found": asset.name in chosen}
-        if asset.name in result.left_out:
-            facts["left_out"] = result.left_out[asset.name]
+        if asset.name in left_out:
+            facts["left_out"] = left_out[asset.name]
         assets.append(facts)
-    left_out = [*group.newest.left_out, *(f"{skip[0]}: {skip[1]}" for skip in group.translation.skipped)]
-    return {"process": group.translation.process, "assets": assets, "left_out": left_out or None}
+    lost = [*group.newest.left_out, *(f"{skip[0]}: {skip[1]}" for skip in group.translation.skipped)]
+    return {"process": group.translation.process, "assets": assets, "left_out": lost or None}

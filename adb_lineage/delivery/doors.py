@@ -49,31 +49,35 @@ class WritePlan(Protocol):
     """What a write would do (`purview.plan.WritePlan`)."""
 
     @property
-    def entities(self) -> Sequence[Any]:
-        """Each entity with its name, outcome, kind and differences."""
+    def new(self) -> Sequence[AssetName]:
+        """Entities that would be created."""
 
     @property
-    def types(self) -> Sequence[str]:
-        """Type definitions that would be installed first."""
+    def placeholders(self) -> Sequence[AssetName]:
+        """Stand-ins that would be created; `new` does not repeat them."""
 
     @property
-    def outcomes(self) -> Mapping[AssetName, str]:
-        """"new", "changed" or "unchanged" for each entity."""
+    def changed(self) -> Mapping[AssetName, Sequence[Any]]:
+        """Entities that would change: (attribute, before, after) of each change."""
 
     @property
-    def placeholders(self) -> Mapping[AssetName, AssetName]:
-        """The stand-in of each missing asset."""
+    def unchanged(self) -> Sequence[AssetName]:
+        """Entities that would stay as they are."""
 
     @property
     def left_out(self) -> Mapping[AssetName, str]:
-        """Missing assets that would get no stand-in, and why."""
+        """Datasets that would get no entity, and why; their edges would not be written."""
+
+    @property
+    def invalid(self) -> Mapping[AssetName, str]:
+        """Entities that can't be sent at all, and why."""
+
+    def lines(self) -> Sequence[str]:
+        """The plan in words."""
 
 
 class Catalog(Protocol):
     """Where lineage goes (`purview.PurviewCatalog`). All calls may raise RetryLater or FixNeeded."""
-
-    def ensure_types(self) -> None:
-        """Install or update the type definitions that we need."""
 
     def resolve(self, assets: Sequence[Asset]) -> Mapping[AssetName, AssetName]:
         """The identity under which the catalog holds each asset, or process; unknown ones are absent."""
@@ -81,7 +85,7 @@ class Catalog(Protocol):
     def write(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WriteReport:
         """Upsert the entities, and stand-ins for assets that nobody knows."""
 
-    def plan(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WritePlan:
+    def plan_write(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WritePlan:
         """What `write` would do, without doing it."""
 
     def close(self) -> None:

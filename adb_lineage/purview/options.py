@@ -91,9 +91,6 @@ class PurviewOptions:
     password: str = field(default="", repr=False)
     """Basic authentication, for a plain Atlas."""
 
-    read_only: bool = False
-    """Nothing is written, not even type definitions: for previews."""
-
     proxy: str = field(default="", repr=False)
     """`http://[user:password@]host:port`; empty means what the environment says."""
     ca_bundle: str = ""
@@ -128,7 +125,9 @@ class PurviewOptions:
     """An entity that is unchanged is not sent; after this time it is first checked that it was not deleted by hand."""
     refused_seconds: float = 3_600.0
     """How long an entity that was refused is not tried again with the same content."""
-    volatile: Tuple[str, ...] = ("sparkPlan", "description")
+    volatile: Tuple[str, ...] = (
+        "sparkPlan", "description", "user", "clusterName", "clusterId", "baseParameters", "parameters",
+    )
     """Attributes that change with every run: they are sent, but are no reason to send."""
     volatile_seconds: Optional[float] = 86_400.0
     """A change in volatile attributes alone is sent at most this often; 0: with every run, None: never on its own."""

@@ -1,126 +1,101 @@
-"""What a write would do: each entity compared with what the catalog has now. Only reads."""
+"""What a write would do, without doing it: for `adb-lineage plan` and preview."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Sequence, Set, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from adb_lineage.assets import AssetName
 from adb_lineage.purview import payload
-from adb_lineage.purview.client import PooledAtlasClient
-from adb_lineage.purview.options import PurviewOptions
+from adb_lineage.purview.inventory import ends
 from adb_lineage.purview.payload import Item
-from adb_lineage.purview.report import WriteReport
 from adb_lineage.purview.resolver import Resolver
 from adb_lineage.purview.types import TypeBook
 
-_EMPTY: Tuple[Any, ...] = (None, "", [], {})
+SHOWN = 200
+"""Characters of a value in a line of the plan."""
 
 
-class Difference(NamedTuple):
-    """An attribute that would change. For references: the qualified names that would go, and that would come."""
+class Change(NamedTuple):
+    """An attribute of an entity that a write would change."""
 
     attribute: str
     before: Any
     after: Any
 
 
-class PlannedEntity(NamedTuple):
-    """An entity of a plan: `outcome` is "new", "changed" or "unchanged", `kind` is "entity", "process", "placeholder"
-    or "column". An unchanged one may have differences in attributes that are no reason to write."""
-
-    name: AssetName
-    outcome: str
-    kind: str
-    differences: Tuple[Difference, ...]
-
-
-@dataclass(frozen=True)
+@dataclass
 class WritePlan:
-    """What `write` would do with the same arguments."""
+    """What would become of every entity of a write."""
 
-    entities: List[PlannedEntity]
-    placeholders: Mapping[AssetName, AssetName] = field(default_factory=dict)
-    """For each missing asset the stand-in that its edges would go to."""
-    left_out: Mapping[AssetName, str] = field(default_factory=dict)
-    """Datasets that would get no entity, and why."""
-    types: Tuple[str, ...] = ()
-    """Type definitions that would be installed first."""
+    new: List[AssetName] = field(default_factory=list)
+    placeholders: List[AssetName] = field(default_factory=list)
+    """Stand-ins that would be created; `new` does not repeat them."""
+    changed: Dict[AssetName, List[Change]] = field(default_factory=dict)
+    unchanged: List[AssetName] = field(default_factory=list)
+    left_out: Dict[AssetName, str] = field(default_factory=dict)
+    invalid: Dict[AssetName, str] = field(default_factory=dict)
+    """Entities that can't be sent at all, and why."""
 
-    @property
-    def outcomes(self) -> Dict[AssetName, str]:
-        """The outcome of each entity."""
-        return {one.name: one.outcome for one in self.entities}
+    def lines(self) -> List[str]:
+        """The plan in words, a line for each entity and each change; unchanged ones are only counted."""
+        lines = [f"new         {_show(name)}" for name in self.new]
+        lines += [f"placeholder {_show(name)}" for name in self.placeholders]
+        for name, changes in self.changed.items():
+            lines.append(f"change      {_show(name)}")
+            lines += [f"              {c.attribute}: {_cut(c.before)} -> {_cut(c.after)}" for c in changes]
+        lines += [f"leave out   {_show(name)}: {why}" for name, why in self.left_out.items()]
+        lines += [f"invalid     {_show(name)}: {why}" for name, why in self.invalid.items()]
+        return [*lines, f"unchanged   {len(self.unchanged)}"]
 
 
-def compare(
-    items: Sequence[Item],
-    report: WriteReport,
-    types: Tuple[str, ...],
-    client: PooledAtlasClient,
-    resolver: Resolver,
-    options: PurviewOptions,
-    book: TypeBook,
+def make(
+    items: Sequence[Item], left_out: Mapping[AssetName, str], invalid: Mapping[AssetName, str],
+    resolver: Resolver, book: TypeBook,
 ) -> WritePlan:
-    """The plan for prepared items. Raises `RetryLater`, `FixNeeded`."""
-    known = [one.name for one in items if one.name.type_name not in types]
-    there = {payload.name_of(entity): entity for entity in _read(known, client, resolver, book)}
-    referred = {name for one in items if one.name in there for name in payload.references(one.entity)}
-    guids = {
-        found.guid: name.qualified_name
-        for name, found in resolver.lookup(sorted(referred - set(there)), book, fresh=True).items() if found
-    }
-    guids.update((str(entity.get("guid")), name.qualified_name) for name, entity in there.items())
-    planned = []
+    """Compare items with what the catalog has. Raises `RetryLater`, `FixNeeded`."""
+    plan = WritePlan(left_out=dict(left_out), invalid=dict(invalid))
+    there = resolver.entities([one.name for one in items], book)
+    known = {name: str(entity.get("guid")) for name, entity in there.items()}
+    targets = {name for one in items for name in payload.references(one.entity) if name not in known}
+    known.update((name, found.guid) for name, found in resolver.lookup(targets, book).items() if found)
     for one in items:
-        current = there.get(one.name)
-        if current is None:
-            planned.append(PlannedEntity(one.name, "new", one.kind, ()))
+        entity = there.get(one.name)
+        if entity is None:
+            (plan.placeholders if one.kind == "placeholder" else plan.new).append(one.name)
             continue
-        differences = tuple(_differences(one.entity, current, guids))
-        matters = any(d.attribute not in options.volatile or options.volatile_seconds == 0 for d in differences)
-        planned.append(PlannedEntity(one.name, "changed" if matters else "unchanged", one.kind, differences))
-    return WritePlan(planned, dict(report.placeholders), dict(report.left_out), types)
+        changes = list(_changes(one, entity, known, book))
+        if changes:
+            plan.changed[one.name] = changes
+        else:
+            plan.unchanged.append(one.name)
+    return plan
 
 
-def _read(
-    names: Sequence[AssetName], client: PooledAtlasClient, resolver: Resolver, book: TypeBook
-) -> Iterator[Mapping[str, Any]]:
-    """The entities of these names, with their relationships."""
-    found = [entity for entity in resolver.lookup(names, book, fresh=True).values() if entity is not None]
-    yield from client.by_guid(entity.guid for entity in found)
-
-
-def _differences(wanted: Mapping[str, Any], there: Mapping[str, Any], guids: Mapping[str, str]) -> Iterator[Difference]:
-    relations = there.get("relationshipAttributes") or {}
-    current = there.get("attributes") or {}
+def _changes(
+    one: Item, entity: Mapping[str, Any], guids: Mapping[AssetName, str], book: TypeBook
+) -> Iterable[Change]:
+    attributes, relations = entity.get("attributes") or {}, entity.get("relationshipAttributes") or {}
+    has = book.attributes(one.name.type_name)
     for key in payload.FIELDS:
-        for attribute, after in (wanted.get(key) or {}).items():
-            names = {name.qualified_name for name in payload.targets(after)}
-            before = relations.get(attribute, current.get(attribute)) if names or key != "attributes" else None
-            if names or _is_reference(before):
-                had = _names(before, guids)
-                # Setting the single end from one side leaves the others of a list alone.
-                gone = had - names if isinstance(after, list) or not isinstance(before, list) else set()
-                if gone or names - had:
-                    yield Difference(attribute, sorted(gone), sorted(names - had))
-                continue
-            before = current.get(attribute)
-            if before != after and not (before in _EMPTY and after in _EMPTY):
-                yield Difference(attribute, before, after)
+        for name, value in (one.entity.get(key) or {}).items():
+            wanted = list(payload.targets(value))
+            if wanted or name in relations:
+                before = {guid for guid, _ in ends(entity, name)}
+                after: Set[Optional[str]] = {guids.get(target) for target in wanted}
+                if before != after:
+                    yield Change(name, f"{len(before)} edges", _names(wanted))
+            elif name in has and name != "description" and attributes.get(name) != value:
+                yield Change(name, attributes.get(name), value)
 
 
-def _is_reference(value: Any) -> bool:
-    first = value[0] if isinstance(value, list) and value else value
-    return isinstance(first, dict) and "guid" in first
+def _names(targets: Sequence[AssetName]) -> Tuple[str, ...]:
+    return tuple(target.qualified_name for target in targets)
 
 
-def _names(value: Any, guids: Mapping[str, str]) -> Set[str]:
-    """Qualified names of what an attribute refers to; a guid where the catalog tells no name."""
-    names = set()
-    for one in value if isinstance(value, list) else [value]:
-        if not isinstance(one, dict) or "DELETED" in (one.get("entityStatus"), one.get("relationshipStatus")):
-            continue
-        unique = one.get("uniqueAttributes") or {}
-        guid = str(one.get("guid"))
-        names.add(str(unique.get("qualifiedName") or guids.get(guid) or one.get("qualifiedName") or guid))
-    return names
+def _show(name: AssetName) -> str:
+    return f"{name.type_name} {name.qualified_name}"
+
+
+def _cut(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}… ({len(text)} characters)"

@@ -162,20 +162,19 @@ def test_the_plan_command_shows_new_changed_unchanged_and_placeholders_and_write
     first = command(one, "plan", file, "--json")
     assert first.returncode == 0, first.stderr
     plan = json.loads(first.stdout)
-    assert {found["outcome"] for found in plan["entities"]} == {"new"}
-    assert {found["kind"] for found in plan["entities"]} >= {"placeholder", "entity", "process"}
+    assert {found["type_name"] for found in plan["new"]} >= {"databricks_notebook", "databricks_process"}
+    assert len(plan["placeholders"]) == 5 and not plan["unchanged"]
     assert dump(catalog) == before
     one.deliver(events(2, 1))
     second = json.loads(command(one, "plan", file, "--json").stdout)
-    assert {found["outcome"] for found in second["entities"]} == {"unchanged"}
-    assert len(second["entities"]) == len(plan["entities"])
+    assert not second["new"] and not second["placeholders"] and not second["changed"]
+    assert len(second["unchanged"]) == len(plan["new"]) + len(plan["placeholders"])
     changed = list(events(2, 1))
     for event in changed:
         event["outputs"] = event["outputs"] and [{**event["outputs"][0], "facets": {}}]
     text = command(one, "plan", write_events(tmp_path / "changed.ndjson", changed)).stdout
-    assert "changed    databricks_process" in text
+    assert "change      databricks_process databricks://" in text
     assert "columnMapping: " in text
-    assert text.splitlines()[-1].startswith("0 new (0 placeholders, 0 columns), ")
 
 
 def test_the_plan_command_of_the_outbox_takes_nothing_from_it(driver, catalog):
@@ -183,7 +182,7 @@ def test_the_plan_command_of_the_outbox_takes_nothing_from_it(driver, catalog):
     for event in events(2, 1):
         one.outbox.append(event)
     text = command(one, "plan", "--outbox")
-    assert text.returncode == 0 and text.stdout.count("new        databricks_process") == 2, text.stderr
+    assert text.returncode == 0 and text.stdout.count("new         databricks_process") == 2, text.stderr
     assert one.outbox.counts()["new"] == 2
 
 
