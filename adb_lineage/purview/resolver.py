@@ -7,7 +7,7 @@ its own time. An error is an error: it is raised and nothing is remembered.
 from __future__ import annotations
 
 import logging
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.purview.answers import AnswerError, Refused, may_be_content
@@ -80,6 +80,20 @@ class Resolver:
                 self._state.remember({AssetName(type_name, q): e for q, e in asked.items()}, self._clock.time())
                 results.update((AssetName(type_name, q), asked.get(q)) for q in chunk)
         return results
+
+    def entities(self, names: Iterable[AssetName], book: TypeBook) -> Dict[AssetName, Mapping[str, Any]]:
+        """The entities with these names as they are now, with their relationships; missing ones are absent."""
+        by_type: Dict[str, List[str]] = {}
+        for name in dict.fromkeys(names):
+            if name.type_name in book and _is_text(name.qualified_name):
+                by_type.setdefault(name.type_name, []).append(name.qualified_name)
+        found: Dict[AssetName, Mapping[str, Any]] = {}
+        for type_name, qualified_names in by_type.items():
+            for chunk in self._chunks(type_name, qualified_names):
+                for entity in self._client.lookup(type_name, chunk, relationships=True):
+                    if entity.get("status", "ACTIVE") == "ACTIVE":
+                        found[AssetName(type_name, str(entity["attributes"]["qualifiedName"]))] = entity
+        return found
 
     def _chunks(self, type_name: str, qualified_names: Sequence[str]) -> List[List[str]]:
         chunks: List[List[str]] = []

@@ -11,13 +11,14 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, 
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.errors import FixNeeded, RetryLater
-from adb_lineage.purview import payload, placeholders
+from adb_lineage.purview import payload, placeholders, plan
 from adb_lineage.purview.answers import Answer, AnswerError, Refused, TooMuch, Unavailable, may_be_content
 from adb_lineage.purview.client import PooledAtlasClient
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.marks import day
 from adb_lineage.purview.options import PurviewOptions
 from adb_lineage.purview.payload import CallSize, Item
+from adb_lineage.purview.plan import WritePlan
 from adb_lineage.purview.report import WriteReport
 from adb_lineage.purview.resolver import Resolver
 from adb_lineage.purview.retry import Patience
@@ -31,6 +32,11 @@ SUSPECTS_BEFORE_WE_STOP = 3
 SEEN_EVERY = 3_600.0
 TYPED_REFUSED_SECONDS = 86_400.0
 _MISSING_REFERENCE = "ATLAS-404-00-00A"
+_UNKNOWN_TYPE = "ATLAS-400-00-014"
+
+
+class TypeUnknown(RetryLater):
+    """The catalog does not know a type that its own list names: it is new and not everywhere yet, or was deleted."""
 
 
 class Writer:
@@ -47,13 +53,19 @@ class Writer:
         self._size = CallSize(options.bulk_entities, options.bulk_entities_cap, options.bulk_bytes)
 
     def write(
-        self, entities: Iterable[Mapping[str, Any]], missing: Sequence[Asset], book: TypeBook, types: TypesReport
+        self,
+        entities: Iterable[Mapping[str, Any]],
+        missing: Sequence[Asset],
+        book: TypeBook,
+        types: TypesReport,
+        trusts_types: bool,
     ) -> WriteReport:
         """Bring entities and the stand-ins of missing assets into the catalog.
 
-        Raises `RetryLater` and `FixNeeded`; what was accepted until then is remembered and not sent again.
+        Raises `RetryLater` and `FixNeeded`; what was accepted until then is remembered and not sent again. With
+        `trusts_types` an unknown type that `book` names raises `TypeUnknown`; otherwise its entities are refused.
         """
-        job = _Write(self, book, types)
+        job = _Write(self, book, types, trusts_types)
         before = self._client.http.requests
         try:
             job.prepare(entities, missing)
@@ -64,15 +76,26 @@ class Writer:
         return job.report
 
 
+    def plan(
+        self, entities: Iterable[Mapping[str, Any]], missing: Sequence[Asset], book: TypeBook, types: TypesReport
+    ) -> WritePlan:
+        """What `write` would do; nothing is written, not even type definitions."""
+        job = _Write(self, book.with_ours(), types, True)
+        job.prepare(entities, missing)
+        invalid = {refusal.name: refusal.message for refusal in job.report.refused}
+        return plan.make(payload.ordered(job.items), job.report.left_out, invalid, self._resolver, book)
+
+
 class _Write:
     """One call of `Writer.write`."""
 
-    def __init__(self, writer: Writer, book: TypeBook, types: TypesReport) -> None:
+    def __init__(self, writer: Writer, book: TypeBook, types: TypesReport, trusts_types: bool) -> None:
         self._client, self._resolver = writer._client, writer._resolver
         self._options, self._state, self._clock = writer._options, writer._state, writer._clock
         self._size = writer._size
         self._book = book
         self._types = types
+        self._trusts_types = trusts_types
         self.report = WriteReport()
         self._items: Dict[AssetName, Item] = {}
         self._assets: Dict[AssetName, Asset] = {}
@@ -149,6 +172,11 @@ class _Write:
 
     def _rename(self, name: AssetName, reference: Any) -> Any:
         return placeholders.reference(self._renamed[name]) if name in self._renamed else reference
+
+    @property
+    def items(self) -> List[Item]:
+        """What was prepared."""
+        return list(self._items.values())
 
     # -- what of it needs to be sent ---------------------------------------------------------------------------------
 
@@ -292,6 +320,8 @@ class _Write:
             if self._accepted or len(self._suspects) >= SUSPECTS_BEFORE_WE_STOP:
                 self._judge()
             return
+        if answer.code == _UNKNOWN_TYPE and self._trusts_types and one.name.type_name in self._book:
+            raise TypeUnknown(f"the catalog does not know the type {one.name.type_name} yet, or no longer: {answer}")
         if answer.code == _MISSING_REFERENCE and one.name not in self._resent:
             self._resent.add(one.name)
             if self._bring_back(one):
