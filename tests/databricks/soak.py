@@ -87,7 +87,7 @@ class Soak:
             self._kills["killed"] += 1
             repl.process.kill()
 
-        timer = threading.Timer(self._random.random() * 4 if self._random.random() < 0.25 else 3600, kill)
+        timer = threading.Timer(self._random.random() * 5 if self._random.random() < 0.15 else 3600, kill)
         timer.daemon = True
         timer.start()
         return timer
@@ -119,7 +119,7 @@ class Soak:
         return found
 
     def _processes(self) -> Counter[str]:
-        """Processes in the catalog, by the folder that ends their name (the notebook's path and the output's name)."""
+        """Processes in the catalog, by the folder that ends their name ("notebook -> folder")."""
         found: Counter[str] = collections.Counter()
         for number in range(100):
             name = f"databricks://{WORKSPACE}/notebooks/Shared/notebook{number}"
@@ -129,7 +129,7 @@ class Soak:
                     entity = json.load(reply)["entity"]
             except urllib.error.HTTPError:
                 continue
-            found.update(str(process["displayText"]).rpartition("/")[2]
+            found.update(str(process["displayText"]).rpartition(" -> ")[2]
                          for process in entity["relationshipAttributes"].get("processes") or [])
         return found
 
