@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.delivery.doors import Catalog, WritePlan, WriteReport
+from adb_lineage.delivery.doors import Catalog, WritePlan
 from adb_lineage.delivery.fold import Group
 from adb_lineage.outbox import Outbox, RunEvents
 
