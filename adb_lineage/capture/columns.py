@@ -7,7 +7,7 @@ linear in the plan; nothing recurses on operators or expressions, only on nested
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 from adb_lineage.capture.plan import ExprId, Node, is_expression
 from adb_lineage.capture.transformations import (
@@ -143,6 +143,16 @@ class ColumnLineage:
             lineage[identity] = self.value(expression, scope, outer)
         return Columns(tuple(attributes), lineage)
 
+    def rows(self, attributes: Tuple[Attribute, ...], projections: Sequence[Sequence[Any]], scope: Columns,
+             outer: Optional[Columns]) -> Columns:
+        """Columns that several lists of expressions fill, by position."""
+        totals: List[Dict[Source, FrozenSet[Transformation]]] = [{} for _ in attributes]
+        for projection in projections:
+            for total, expression in zip(totals, projection):
+                if isinstance(expression, Node):
+                    add(total, self.value(expression, scope, outer))
+        return Columns(attributes, {attribute.id: total for attribute, total in zip(attributes, totals)})
+
 
 _Operator = Callable[[ColumnLineage, Node, List[Columns], Optional[Columns]], Columns]
 
@@ -222,12 +232,29 @@ def _generate(work: ColumnLineage, node: Node, children: List[Columns], outer: O
 
 
 def _expand(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    """Rollup, cube, grouping sets: the JSON lacks the projections, but positions match, the grouping id comes last."""
+    """Rollup, cube, grouping sets, and V2's UPDATE: each row of the child once for each projection.
+
+    Older Sparks leave the projections out of the JSON; then positions match, and what goes beyond them is new.
+    """
     child = children[0]
     attributes = tuple(_attributes(node.trees("output")))
-    lineage = {attribute.id: child.at(position) if position < len(child.attributes) else NOTHING
-               for position, attribute in enumerate(attributes)}
-    return Columns(attributes, lineage)
+    projections = [one for one in node.fields.get("projections") or () if isinstance(one, (list, tuple))]
+    if not projections:
+        return Columns(attributes, {
+            attribute.id: child.at(position) if position < len(child.attributes) else NOTHING
+            for position, attribute in enumerate(attributes)})
+    return work.rows(attributes, projections, child, outer)
+
+
+def _merge_rows(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
+    """MERGE after Spark's rewriting: each instruction that keeps a row gives values for all columns."""
+    outputs: List[Sequence[Any]] = []
+    for field_name in ("matchedInstructions", "notMatchedInstructions", "notMatchedBySourceInstructions"):
+        for instruction in node.trees(field_name):
+            work.use(instruction.trees("condition"), CONDITIONAL, children[0], outer)
+            outputs.extend(output for output in (instruction.trees("output"), instruction.trees("otherOutput"))
+                           if output)
+    return work.rows(tuple(_attributes(node.trees("output"))), outputs, children[0], outer)
 
 
 def _cte_definition(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
@@ -306,12 +333,13 @@ _OPERATORS: Dict[str, _Operator] = {
     "Intersect": _except,
     "Generate": _generate,
     "Expand": _expand,
+    "MergeRows": _merge_rows,
     "CTERelationDef": _cte_definition,
     "CTERelationRef": _cte_reference,
     "WithCTE": _with_cte,
     "LateralJoin": _lateral_join,
 }
-_COSTLY = frozenset(("Project", "Aggregate", "Union"))
+_COSTLY = frozenset(("Project", "Aggregate", "Union", "Expand", "MergeRows"))
 
 _Uses = Iterable[Tuple[Node, Transformation]]
 
@@ -342,6 +370,12 @@ def _case_when(node: Node, way: Transformation) -> _Uses:
 
 
 def _if(node: Node, way: Transformation) -> _Uses:
+    """A choice between a column and itself, or on `true`, is none: V2's UPDATE writes both."""
+    if len(node.children) == 3 and node.children[0].name == "Literal" and node.children[0].fields.get("value") == "true":
+        return [(node.children[1], way)]
+    branches = {child.expr_id() for child in node.children[1:] if child.name == "AttributeReference"}
+    if len(node.children) == 3 and len(branches) == 1 and node.children[1].name == node.children[2].name:
+        return [(node.children[1], way)]
     return [(child, chain(way, CONDITIONAL if position == 0 else TRANSFORMATION))
             for position, child in enumerate(node.children)]
 
