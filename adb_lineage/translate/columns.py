@@ -118,10 +118,8 @@ def _add_pairs(
         if "_element" in source_column:
             source_column = nested_name(source_column)
         told = field.get("transformations")
-        if described or of_dataset or (told and told != _COPY):
-            detail = _detail(told, described, of_dataset)
-        else:
-            detail = PLAIN
+        is_more = described or of_dataset or (told and told != _COPY)
+        detail = _detail(told, described, of_dataset) if is_more else PLAIN
         pairs = by_source.get(source)
         if pairs is None:
             pairs = by_source[source] = {}
