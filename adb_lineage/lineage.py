@@ -62,10 +62,17 @@ class Lineage:
         compute = recognise(spark)
         if not compute.possible:
             self._state, self._problem = "off: see problem", compute.words()
+            self._note_compute()
             return
         self._thread.start()
         if spark is not None or _active_context() is not None:
             self._attached.wait(REGISTRATION_SECONDS)
+
+    def _note_compute(self) -> None:
+        """Say it in the record, too: once for this data folder."""
+        record = _record(self.settings)
+        record.note("compute", capture="skipped", reason=self._problem)
+        record.close()
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until all queries that have finished are captured and delivered; False when the time did not suffice."""
@@ -155,13 +162,15 @@ class Lineage:
         """Tap a SparkContext: the tap first, as queries may already run, then all that takes longer."""
         from adb_lineage.capture.context import SPARK_PROPERTIES
         from adb_lineage.capture.tap import TapUnavailable, open_tap
+        from adb_lineage.databricks.compute import refused_by
         from adb_lineage.databricks.identity import LOCAL_PROPERTIES
 
         try:
             tap = open_tap(context, _session, capacity=self.settings.queue_capacity,
                            allowed=LOCAL_PROPERTIES + SPARK_PROPERTIES, session_only=self.settings.session_only)
         except TapUnavailable as error:
-            raise AdbLineageError(f"Spark can't be listened to here: {error}") from None
+            refused = refused_by(error)
+            raise AdbLineageError(refused.words() if refused else f"Spark can't be listened to here: {error}") from None
         self._attached.set()
         try:
             configuration = dict(context.getConf().getAll())
