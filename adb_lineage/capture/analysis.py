@@ -3,17 +3,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, Optional, Tuple
 
-from adb_lineage.capture.columns import ColumnLineage, TooManyEdges
+from adb_lineage.capture.columns import ColumnLineage, TooManyEdges, Written
 from adb_lineage.capture.datasets import Dataset, Field, fields_of
 from adb_lineage.capture.describing import Describer, Description, Limits, Plans, subqueries
 from adb_lineage.capture.jvm import Jvm, OutOfTime
-from adb_lineage.capture.plan import Node
+from adb_lineage.capture.plan import Node, string_list
 from adb_lineage.capture.readers import COMMANDS, RELATIONS, Reading, Write
 from adb_lineage.capture.readers.base import unknown_relation
 from adb_lineage.capture.surroundings import Surroundings
-from adb_lineage.capture.transformations import Lineage, Source, Transformation
 
 # Leaves that hold no dataset: values of the query itself, or references to other parts of the plan.
 NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef", "LogicalRDD", "ExternalRDD",
@@ -24,17 +23,15 @@ NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelation
 class Output:
     """A dataset that a query wrote or changed.
 
-    `columns` maps a column to what it is made of; `indirect` holds what decides about the rows. Sources in both point
-    into the leaves of the analysis. `previous` is the name that a renamed dataset had; `provisional` says that a nested
-    execution of the same command knows the location better.
+    Sources in `written` point into the leaves of the analysis. `previous` is the name that a renamed dataset had;
+    `provisional` says that a nested execution of the same command knows the location better.
     """
 
     dataset: Dataset
     lifecycle: str = ""
     previous: Optional[Dataset] = None
     provisional: bool = False
-    columns: Mapping[str, Lineage] = field(default_factory=dict)
-    indirect: Mapping[Source, FrozenSet[Transformation]] = field(default_factory=dict)
+    written: Written = Written()
 
 
 @dataclass(frozen=True)
@@ -114,17 +111,16 @@ def _read(work: _Work, description: Description) -> Analysis:
 def _read_write(work: _Work, description: Description, write: Write) -> Analysis:
     root = description.root
     query, schema = _written_plan(work, description, write)
-    columns: Dict[str, Lineage] = {}
-    indirect: Mapping[Source, FrozenSet[Transformation]] = {}
+    written = Written()
     if query is not None:
         _number_leaves(work, query)
         if description.detail == "all":
-            columns, indirect = _columns(work, query)
+            written = _columns(work, query, string_list(root.fields.get("outputColumnNames")))
     if write.dataset is None:
         return Analysis(root.name, _inputs(work), is_command=True, leaves=dict(work.leaves),
                         skipped=f"the target of {root.name} is not known")
     dataset = write.dataset if write.dataset.schema else write.dataset.with_schema(schema)
-    output = Output(dataset, write.lifecycle, None, write.provisional, columns, indirect)
+    output = Output(dataset, write.lifecycle, None, write.provisional, written)
     return Analysis(root.name, _inputs(work), (output,), True, dict(work.leaves))
 
 
@@ -180,23 +176,21 @@ def _inputs(work: _Work) -> Tuple[Dataset, ...]:
     return tuple(unique.values())
 
 
-def _columns(work: _Work, query: Node) -> Tuple[Dict[str, Lineage], Mapping[Source, FrozenSet[Transformation]]]:
-    lineage = ColumnLineage(work.numbers, work.limits.column_edges)
+def _columns(work: _Work, query: Node, names: Tuple[str, ...]) -> Written:
+    """The columns of a query under the names they are written to; none, and a note, when they can't be followed."""
+    lineage = ColumnLineage(work.numbers, work.limits.column_edges, work.jvm.check)
     try:
-        result = lineage.evaluate(query)
-    except TooManyEdges as error:
-        work.note(str(error))
-        return {}, {}
+        columns = lineage.evaluate(query)
+        written = lineage.written(columns, names if len(names) == len(columns.attributes) else ())
+    except (TooManyEdges, OutOfTime) as error:
+        work.note(f"no columns: {error}")
+        return Written()
     except Exception as error:  # noqa: BLE001  an unforeseen operator costs the columns, not the datasets
-        work.note(f"columns could not be followed: {_short(error)}")
-        return {}, {}
-    columns = {attribute.name: result.lineage[attribute.id] for attribute in result.attributes
-               if result.lineage.get(attribute.id)}
-    edges = sum(map(len, columns.values()))
-    if edges > work.limits.column_edges:
-        work.note(f"{edges} column edges are over the limit {work.limits.column_edges}: no columns")
-        return {}, {}
-    return columns, lineage.indirect
+        work.note(f"no columns: they could not be followed: {_short(error)}")
+        return Written()
+    if lineage.lost:
+        work.note(f"columns could not be followed: {', '.join(sorted(lineage.lost)[:10])}")
+    return written
 
 
 def _is_command(work: _Work, root: Node) -> bool:
