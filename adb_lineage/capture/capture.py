@@ -16,6 +16,7 @@ from adb_lineage.capture.describing import Limits
 from adb_lineage.capture.events import Application, RunEvents, build_events
 from adb_lineage.capture.executions import Captured, Executions
 from adb_lineage.capture.jvm import Jvm, OutOfTime
+from adb_lineage.capture.places import Places
 from adb_lineage.capture.surroundings import Surroundings
 from adb_lineage.capture.tap import Finished, Tap
 
@@ -66,6 +67,7 @@ class Capture:
         self._capabilities = Capabilities()
         self._executions = Executions()
         self._surroundings: Dict[str, Surroundings] = {}
+        self._places = Places()
         self._stop = threading.Event()
         self._busy = True
         self._process = os.getpid()
@@ -149,26 +151,33 @@ class Capture:
     def _captured(self, finished: Finished, jvm: Jvm) -> Optional[Captured]:
         """The analysed query; None for one that only shows the result of a command which came before."""
         query = finished.query
-        executed = self._capabilities.ask(jvm, "executed_command", query)
-        if executed is not None and jvm.class_name(executed).endswith(".CommandResult"):
+        if self._repeats(jvm, query):
             return None
         analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits, self.tap.describer,
-                           keep_plan=self._options.logical_plan)
+                           function=finished.function, keep_plan=self._options.logical_plan)
         captured = Captured(finished, analysis)
         try:
             captured.statement = self._statement(jvm, query)
-            if analysis.outputs and not finished.failure:
-                captured.statistics = self._statistics(jvm, query)
+            if len(analysis.outputs) == 1 and not finished.failure:
+                counted = self._statistics(jvm, query)
+                captured.statistics = {analysis.outputs[0].dataset.key: counted} if counted else {}
         except OutOfTime:
             pass  # extras only; the datasets are there
         return captured
+
+    def _repeats(self, jvm: Jvm, query: Any) -> bool:
+        """Whether a query only shows the result of commands that ran before: of one, or of a multi-insert's."""
+        executed = self._capabilities.ask(jvm, "executed_command", query)
+        if executed is not None and jvm.class_name(executed).endswith(".Union"):
+            executed = jvm.ask(executed, "children", "head")
+        return executed is not None and jvm.class_name(executed).endswith(".CommandResult")
 
     def _session(self, finished: Finished, jvm: Jvm) -> Surroundings:
         known = self._surroundings.get(finished.session)
         if known is None:
             if len(self._surroundings) > 1000:
                 self._surroundings.clear()
-            known = Surroundings.of(jvm, jvm.ask(finished.query, "sparkSession"))
+            known = Surroundings.of(jvm, jvm.ask(finished.query, "sparkSession"), self._places)
             self._surroundings[finished.session] = known
         return known
 
@@ -221,8 +230,23 @@ class Capture:
         self.counters["skipped" if reason else "captured"] += 1
         run_id = built.run_id if built else self.application.run_id(finished.started, finished.execution_id)
         self._record.note(run_id, **_facts(captured, reason, environment, built))
+        self._remember(captured)
         for part in (*captured.parts, finished):
             self.tap.done(part)
+
+
+    def _remember(self, captured: Captured) -> None:
+        """Where the tables of a finished query lie, for statements that only name them."""
+        for dataset in captured.analysis.inputs:
+            self._places.remember(dataset)
+        if not captured.finished.failure:
+            for output in captured.analysis.outputs:
+                if output.lifecycle == "DROP":
+                    self._places.forget(output.dataset)
+                else:
+                    if output.previous is not None:
+                        self._places.forget(output.previous)
+                    self._places.remember(output.dataset)
 
 
 def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],

@@ -85,7 +85,7 @@ def build_events(application: Application, captured: Captured, environment: Mapp
         eventTime=_iso(finished.ended), producer=PRODUCER, run=run(outcome), job=job,
         eventType=event_v2.RunState.FAIL if finished.failure else event_v2.RunState.COMPLETE,
         inputs=[event_v2.InputDataset(one.namespace, one.name, facets=_facets(one)) for one in analysis.inputs],
-        outputs=[_output(analysis, one, captured.statistics) for one in analysis.outputs])
+        outputs=[_output(analysis, one, captured.statistics.get(one.dataset.key, {})) for one in analysis.outputs])
     return RunEvents(run_id, job_name, (start, end))
 
 

@@ -81,6 +81,14 @@ def _case_when(node: Node, way: Transformation, path: Path) -> Steps:
 
 
 def _if(node: Node, way: Transformation, path: Path) -> Steps:
+    """A choice on `true`, or between a column and itself, is none: V2's UPDATE writes both."""
+    condition, *values = node.children
+    if condition.name == "Literal" and str(condition.fields.get("value")).lower() == "true":
+        yield Step(values[0], way, path)
+        return
+    if all(one.name in ATTRIBUTES for one in values) and len({one.expr_id() for one in values}) == 1:
+        yield Step(values[0], way, path)
+        return
     for position, child in enumerate(node.children):
         if position == 0:
             yield Step(child, chain(way, CONDITIONAL), ())

@@ -7,7 +7,7 @@ from adb_lineage.capture.origins import EMPTY, Origin, member_of, passed, union
 from adb_lineage.capture.plan import Node, expr_id, trees_in
 from adb_lineage.capture.scopes import NO_COLUMNS, Attribute, Columns, around, attributes_of, together
 from adb_lineage.capture.sql_text import Text, udf_name
-from adb_lineage.capture.transformations import FILTER, GROUP_BY, JOIN, SORT, TRANSFORMATION
+from adb_lineage.capture.transformations import CONDITIONAL, FILTER, GROUP_BY, JOIN, SORT, TRANSFORMATION
 
 if TYPE_CHECKING:
     from adb_lineage.capture.columns import ColumnLineage
@@ -209,13 +209,13 @@ def _merge_rows(work: ColumnLineage, node: Node, children: List[Columns], outer:
     for name, value in node.fields.items():
         if name.endswith("Instructions"):
             for instruction in node.trees(name):
-                work.use(instruction.trees("condition") + instruction.trees("cond"), FILTER, scope, outer)
+                work.use(instruction.trees("condition"), CONDITIONAL, scope, outer)
                 for output in ("output", "otherOutput"):
                     expressions = instruction.trees(output)
                     if expressions:
                         rows.append([work.origin(one, scope, outer) for one in expressions])
         elif name.endswith("Conditions"):
-            work.use(node.trees(name), FILTER, scope, outer)
+            work.use(node.trees(name), CONDITIONAL, scope, outer)
         elif name.endswith("Outputs") and isinstance(value, list):
             for one in _lists_of_nodes(value):
                 rows.append([work.origin(expression, scope, outer) for expression in one])

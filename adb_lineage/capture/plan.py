@@ -40,8 +40,9 @@ class Node:
         return value if isinstance(value, Node) else None
 
     def trees(self, field: str) -> Tuple[Node, ...]:
-        """All trees in a parameter that is a list of them (or a list of lists), in order."""
-        return tuple(trees_in(self.fields.get(field), self.children))
+        """All trees in a parameter that is one, or a list of them (or a list of lists), in order."""
+        child = self.child(field)
+        return (child,) if child is not None else tuple(trees_in(self.fields.get(field), self.children))
 
     def all_trees(self) -> Iterator[Node]:
         """The expressions and inner plans that this node holds besides its children."""

@@ -51,6 +51,7 @@ class Observed:
     def __init__(self, spark: Any, folder: Path) -> None:
         from adb_lineage.capture.capture import Capture, CaptureOptions
         from adb_lineage.capture.context import SPARK_PROPERTIES, script_environment
+        from adb_lineage.capture.describing import Limits
         from adb_lineage.capture.events import Application
         from adb_lineage.capture.tap import open_tap
         from adb_lineage.record import Record
@@ -64,7 +65,7 @@ class Observed:
             context.applicationId, context.appName, context.startTime, context.version, "tests")
         tap = open_tap(context, lambda _: spark, capacity=1000, allowed=SPARK_PROPERTIES, session_only=False)
         self.capture = Capture(
-            tap, application, script_environment("tests"), self, self.record, CaptureOptions())
+            tap, application, script_environment("tests"), self, self.record, CaptureOptions(Limits(seconds=120.0)))
         self.capture.start()
 
     def emit(self, event: Any) -> None:
