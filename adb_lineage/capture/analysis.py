@@ -4,20 +4,21 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Sequence, Set, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from adb_lineage.capture.columns import ColumnLineage, Columns, TooManyEdges
+from adb_lineage.capture.columns import ColumnLineage, TooManyEdges, Written
 from adb_lineage.capture.datasets import Dataset, Field, fields_of
 from adb_lineage.capture.describing import Describer, Description, Limits, Plans, subqueries
 from adb_lineage.capture.jvm import Jvm, OutOfTime
-from adb_lineage.capture.memory import Memory, Remembered, attributes_of, renumbered
-from adb_lineage.capture.plan import Node
+from adb_lineage.capture.memory import Memory, Remembered, renumbered
+from adb_lineage.capture.plan import Node, string_list
 from adb_lineage.capture.rdd_graph import RddGraph
 from adb_lineage.capture.readers import COMMANDS, RELATIONS, Reading, Write
 from adb_lineage.capture.readers.base import Skip, unknown_relation
 from adb_lineage.capture.row_level import beside_itself
+from adb_lineage.capture.scopes import Columns, attributes_of
 from adb_lineage.capture.surroundings import Surroundings
-from adb_lineage.capture.transformations import Lineage, Source, Transformation, add
+from adb_lineage.capture.transformations import Source, Ways, add
 
 # Leaves that hold no dataset: values of the query itself, or references to other parts of the plan.
 NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef",
@@ -41,17 +42,15 @@ DELTA_LOG = "_delta_log"
 class Output:
     """A dataset that a query wrote or changed.
 
-    `columns` maps a column to what it is made of; `indirect` holds what decides about the rows. Sources in both point
-    into the leaves of the analysis. `previous` is the name that a renamed dataset had; `provisional` says that a nested
-    execution of the same command knows the location better.
+    Sources in `written` point into the leaves of the analysis. `previous` is the name that a renamed dataset had;
+    `provisional` says that a nested execution of the same command knows the location better.
     """
 
     dataset: Dataset
     lifecycle: str = ""
     previous: Optional[Dataset] = None
     provisional: bool = False
-    columns: Mapping[str, Lineage] = field(default_factory=dict)
-    indirect: Mapping[Source, FrozenSet[Transformation]] = field(default_factory=dict)
+    written: Written = Written()
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class _Work:
     rdds: Optional[RddGraph] = None
     stream: str = ""
     given: Dict[Node, Columns] = field(default_factory=dict)
-    indirect: Dict[Source, FrozenSet[Transformation]] = field(default_factory=dict)
+    uses: Dict[Source, Ways] = field(default_factory=dict)
     streams: List[str] = field(default_factory=list)
 
     def reading(self, node: Node) -> Reading:
@@ -135,6 +134,10 @@ class _Work:
             if not dataset.known:
                 self.note(f"relation {dataset.name} is of an unknown kind")
         return datasets
+
+    def columns(self) -> ColumnLineage:
+        """The evaluation of a plan's columns, with what is known of the leaves that stand for other plans."""
+        return ColumnLineage(self.numbers, self.limits.column_edges, self.jvm.check, dict(self.uses), given=self.given)
 
     def describe(self, java: Any) -> Description:
         """The description of a JVM plan; the record says when it is not all there is."""
@@ -203,23 +206,22 @@ def analyse_stream(plan: Any, means: Means, write: Callable[[Callable[[str], Non
     if target is not None and target.dataset is not None:
         schema = fields_of(json.loads(means.jvm.ask(plan, "schema", "json")))
         dataset = target.dataset if target.dataset.schema else target.dataset.with_schema(schema)
-        columns = {attribute.name: kept.columns.lineage[attribute.id] for attribute in kept.columns.attributes
-                   if kept.columns.lineage.get(attribute.id)}
-        outputs = (Output(dataset, target.lifecycle, columns=columns, indirect=kept.indirect),)
+        columns = {one.name: lineage for one, lineage in zip(kept.attributes, kept.lineages) if lineage}
+        outputs = (Output(dataset, target.lifecycle, written=Written(columns, uses=kept.uses)),)
     return Analysis("StreamingQuery", _inputs(work), outputs, leaves=dict(work.leaves), notes=tuple(work.notes))
 
 
 def _remembered(work: _Work, description: Description, stream: str = "", before_rdd: int = 0) -> Remembered:
     """A plan's leaves and columns; without columns where the plan was too big for them."""
-    lineage = ColumnLineage(work.numbers, work.limits.column_edges, given=work.given)
-    lineage.indirect.update(work.indirect)
+    lineage = work.columns()
     try:
         columns = lineage.evaluate(description.root)
-        return Remembered(dict(work.leaves), columns, dict(lineage.indirect), stream, before_rdd)
+        lineages = tuple(origin.lineage for origin in columns.row())
+        return Remembered(dict(work.leaves), columns.attributes, lineages, dict(lineage.uses), stream, before_rdd)
     except Exception as error:  # noqa: BLE001  an unforeseen operator costs the columns, not the datasets
-        work.note(f"columns could not be followed: {_short(error)}")
+        work.note(f"no columns: they could not be followed: {_short(error)}")
         output = attributes_of(description.root.trees("output"))
-        return Remembered(dict(work.leaves), Columns(output, {}), {}, stream, before_rdd)
+        return Remembered(dict(work.leaves), output, (), {}, stream, before_rdd)
 
 
 def _read(work: _Work, description: Description, function: str) -> Analysis:
@@ -286,16 +288,13 @@ def _read_write(work: _Work, description: Description, node: Node, write: Write)
         return None
     if query is not None and not dataset.schema:
         dataset = dataset.with_schema(_schema(work, node, write))
-    columns: Mapping[str, Lineage] = {}
-    indirect: Mapping[Source, FrozenSet[Transformation]] = {}
-    if description.detail == "all":
-        columns, indirect = _columns(work, node, write, query, plans)
+    written = _columns(work, node, write, query, plans) if description.detail == "all" else Written()
     if write.rows is not None:
-        columns, indirect, reads_target = beside_itself(
-            dataset, columns, indirect, lambda leaf: work.leaves.get(leaf, ()), merges=write.rows.merges)
+        written, reads_target = beside_itself(
+            dataset, written, lambda leaf: work.leaves.get(leaf, ()), merges=write.rows.merges)
         if not reads_target:
             work.targets.add(dataset.key)
-    return Output(dataset, write.lifecycle, write.previous, write.provisional, columns, indirect)
+    return Output(dataset, write.lifecycle, write.previous, write.provisional, written)
 
 
 def _target(work: _Work, description: Description, node: Node, name: str) -> Optional[Dataset]:
@@ -357,9 +356,8 @@ def _read_rdd_leaf(work: _Work, leaf: Node) -> None:
     if plan is not None:
         leaves, moved = renumbered(plan, len(work.leaves))
         work.leaves.update(leaves)
-        add(work.indirect, moved.indirect)
-        work.given[leaf] = Columns(attributes, {one.id: moved.columns.at(position) for position, one
-                                                in enumerate(attributes[:len(moved.columns.attributes)])})
+        add(work.uses, moved.uses)
+        work.given[leaf] = moved.under(attributes)
         if plan.stream and plan.stream not in work.streams:
             work.streams.append(plan.stream)
         return
@@ -380,34 +378,28 @@ def _inputs(work: _Work) -> Tuple[Dataset, ...]:
     return tuple(unique.values())
 
 
-def _columns(work: _Work, node: Node, write: Write, query: Optional[Node], plans: Mapping[str, Node]
-             ) -> Tuple[Mapping[str, Lineage], Mapping[Source, FrozenSet[Transformation]]]:
-    """The columns that a command writes and what decides about its rows; nothing where they are too many."""
-    lineage = ColumnLineage(work.numbers, work.limits.column_edges, given=work.given)
-    lineage.indirect.update(work.indirect)
-    columns: Dict[str, Lineage] = {}
+def _columns(work: _Work, node: Node, write: Write, query: Optional[Node], plans: Mapping[str, Node]) -> Written:
+    """The columns that a command writes and what decides about its rows; nothing where they can't be followed."""
+    lineage = work.columns()
+    names: Sequence[str] = ()
     try:
         if write.rows is not None and write.rows.columns is not None:
             columns = write.rows.columns(lineage, node, plans)
         elif query is not None:
-            columns = _named(lineage.evaluate(query), write.names)
-    except TooManyEdges as error:
-        work.note(str(error))
-        return {}, {}
+            columns = lineage.evaluate(query)
+            names = write.names or string_list(node.fields.get("outputColumnNames"))
+        else:
+            return Written()
+        written = lineage.written(columns, names if len(names) == len(columns.attributes) else ())
+    except (TooManyEdges, OutOfTime) as error:
+        work.note(f"no columns: {error}")
+        return Written()
     except Exception as error:  # noqa: BLE001  an unforeseen operator costs the columns, not the datasets
-        work.note(f"columns could not be followed: {_short(error)}")
-        return {}, {}
-    edges = sum(map(len, columns.values()))
-    if edges > work.limits.column_edges:
-        work.note(f"{edges} column edges are over the limit {work.limits.column_edges}: no columns")
-        return {}, {}
-    return columns, lineage.indirect
-
-
-def _named(result: Columns, names: Sequence[str]) -> Dict[str, Lineage]:
-    given = names if len(names) == len(result.attributes) else [one.name for one in result.attributes]
-    return {name: result.lineage[attribute.id] for name, attribute in zip(given, result.attributes)
-            if result.lineage.get(attribute.id)}
+        work.note(f"no columns: they could not be followed: {_short(error)}")
+        return Written()
+    if lineage.lost:
+        work.note(f"columns could not be followed: {', '.join(sorted(lineage.lost)[:10])}")
+    return written
 
 
 def _is_command(root: Node, function: str) -> bool:

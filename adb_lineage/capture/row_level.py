@@ -4,62 +4,61 @@ A clause is an expression with an optional condition and assignments; Delta's an
 """
 from __future__ import annotations
 
-from typing import Callable, Dict, FrozenSet, Iterator, Mapping, Optional, Tuple
+from dataclasses import replace
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from adb_lineage.capture.columns import ColumnLineage, Columns
+from adb_lineage.capture.columns import ColumnLineage, Written
 from adb_lineage.capture.datasets import Dataset
+from adb_lineage.capture.origins import Origin, union
 from adb_lineage.capture.plan import ExprId, Node, string_list
-from adb_lineage.capture.transformations import (
-    CONDITIONAL,
-    FILTER,
-    IDENTITY,
-    JOIN,
-    Lineage,
-    Source,
-    Transformation,
-    add,
-)
+from adb_lineage.capture.scopes import NO_COLUMNS, Attribute, Columns, together
+from adb_lineage.capture.transformations import CONDITIONAL, FILTER, IDENTITY, JOIN, Lineage, Source, Ways
 
 MERGE_CLAUSES = ("matchedClauses", "notMatchedClauses", "notMatchedBySourceClauses",
                  "matchedActions", "notMatchedActions", "notMatchedBySourceActions")
-Indirect = Mapping[Source, FrozenSet[Transformation]]
 
 
-def merged(lineage: ColumnLineage, command: Node, plans: Mapping[str, Node]) -> Dict[str, Lineage]:
+def merged(lineage: ColumnLineage, command: Node, plans: Mapping[str, Node]) -> Columns:
     """The target's columns after a MERGE: of all clauses together."""
-    scope = _scope(lineage, plans)
+    scope = together([lineage.evaluate(plan) for plan in plans.values()])
     lineage.use((*command.trees("condition"), *command.trees("mergeCondition")), JOIN, scope, None)
-    columns: Dict[str, Dict[Source, FrozenSet[Transformation]]] = {}
+    assigned: List[Tuple[str, Node]] = []
     for field in MERGE_CLAUSES:
         for clause in command.trees(field):
             lineage.use(clause.trees("condition"), CONDITIONAL, scope, None)
-            for column, value in _assignments(clause):
-                add(columns.setdefault(column, {}), lineage.value(value, scope, None))
-    return dict(columns)
+            assigned.extend(_assignments(clause))
+    return _assigned(lineage, assigned, scope)
 
 
-def updated(lineage: ColumnLineage, command: Node, plans: Mapping[str, Node]) -> Dict[str, Lineage]:
+def updated(lineage: ColumnLineage, command: Node, plans: Mapping[str, Node]) -> Columns:
     """The target's columns after an UPDATE: Delta lists a value for each column, Spark the assignments."""
-    target = next(iter(plans.values()))
-    scope = lineage.evaluate(target)
+    scope = lineage.evaluate(next(iter(plans.values())))
     lineage.use(command.trees("condition"), FILTER, scope, None)
     assigned = list(_assignments(command))
     values = command.trees("updateExpressions")
     if len(values) == len(scope.attributes):
         assigned.extend((attribute.name, value) for attribute, value in zip(scope.attributes, values))
-    return {column: lineage.value(value, scope, None) for column, value in assigned}
+    return _assigned(lineage, assigned, scope)
 
 
-def deleted(lineage: ColumnLineage, command: Node, plans: Mapping[str, Node]) -> Dict[str, Lineage]:
+def deleted(lineage: ColumnLineage, command: Node, plans: Mapping[str, Node]) -> Columns:
     """A DELETE makes no values; its condition decides about the rows."""
     lineage.use(command.trees("condition"), FILTER, lineage.evaluate(next(iter(plans.values()))), None)
-    return {}
+    return NO_COLUMNS
 
 
-def beside_itself(target: Dataset, columns: Mapping[str, Lineage], indirect: Indirect,
-                  leaf: Callable[[int], Tuple[Dataset, ...]], *,
-                  merges: bool) -> Tuple[Dict[str, Lineage], Indirect, bool]:
-    """What a row-level command makes of its target: columns, indirect uses, and whether the target is an input.
+def _assigned(lineage: ColumnLineage, assigned: Sequence[Tuple[str, Node]], scope: Columns) -> Columns:
+    """The columns that assignments make; one that is assigned by several is one of their values."""
+    origins: Dict[str, List[Origin]] = {}
+    for column, value in assigned:
+        origins.setdefault(column, []).append(lineage.origin(value, scope, None))
+    attributes = tuple(Attribute(ExprId(position, "assigned"), column) for position, column in enumerate(origins))
+    return Columns(attributes, {one.id: union(origins[one.name]) for one in attributes})
+
+
+def beside_itself(target: Dataset, written: Written, leaf: Callable[[int], Tuple[Dataset, ...]], *,
+                  merges: bool) -> Tuple[Written, bool]:
+    """What a row-level command makes of its target, and whether the target is an input.
 
     A value that stays what it was is no lineage, and a row-level rewrite takes all of them along: so does the target's
     own row identity (`_file`, `__row_operation`). The target counts as an input where one of its columns gives another
@@ -68,10 +67,10 @@ def beside_itself(target: Dataset, columns: Mapping[str, Lineage], indirect: Ind
     names = {one.name.lower() for one in target.schema}
     kept: Dict[str, Lineage] = {}
     reads_target = merges
-    for column, lineage in columns.items():
+    for column, lineage in written.columns.items():
         if names and column.partition(".")[0].lower() not in names:
             continue
-        sources: Dict[Source, FrozenSet[Transformation]] = {}
+        sources: Dict[Source, Ways] = {}
         for source, ways in lineage.items():
             own = any(dataset.key == target.key for dataset in leaf(source.leaf))
             if own and source.column.lower() == column.lower():
@@ -81,25 +80,17 @@ def beside_itself(target: Dataset, columns: Mapping[str, Lineage], indirect: Ind
                 reads_target = reads_target or (own and any(way.type == "DIRECT" for way in ways))
         if sources:
             kept[column] = sources
+    uses = written.uses
     if not reads_target:
         kept = {column: left for column, left in (
             (column, _without(target, lineage, leaf)) for column, lineage in kept.items()) if left}
-        indirect = _without(target, indirect, leaf)
-    return kept, indirect, reads_target
+        uses = _without(target, uses, leaf)
+    return replace(written, columns=kept, uses=uses), reads_target
 
 
 def _without(target: Dataset, lineage: Lineage, leaf: Callable[[int], Tuple[Dataset, ...]]) -> Lineage:
     return {source: ways for source, ways in lineage.items()
             if all(dataset.key != target.key for dataset in leaf(source.leaf))}
-
-
-def _scope(lineage: ColumnLineage, plans: Mapping[str, Node]) -> Columns:
-    """The columns of all plans side by side; each has ExprIds of its own."""
-    found = [lineage.evaluate(plan) for plan in plans.values()]
-    values: Dict[Optional[ExprId], Lineage] = {}
-    for one in found:
-        values.update(one.lineage)
-    return Columns(tuple(attribute for one in found for attribute in one.attributes), values)
 
 
 def _assignments(clause: Node) -> Iterator[Tuple[str, Node]]:

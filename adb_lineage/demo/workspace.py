@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Dict, Optional
 
-from adb_lineage.demo import landing, lakehouse
+from adb_lineage.demo import lakehouse, landing
 from adb_lineage.errors import FixNeeded
 
 CONTAINERS = (lakehouse.RAW, lakehouse.LAKE, lakehouse.REPORTS)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 
 from adb_lineage.capture.columns import ColumnLineage
-from adb_lineage.capture.datasets import Dataset, Field, TableName, fields_of_type
+from adb_lineage.capture.datasets import Dataset, Field, TableName, fields_of_type, is_internal
 from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.plan import Node, data_type
+from adb_lineage.capture.scopes import Columns
 from adb_lineage.capture.surroundings import Surroundings
-from adb_lineage.capture.transformations import Lineage
 
-RowColumns = Callable[[ColumnLineage, Node, Mapping[str, Node]], Dict[str, Lineage]]
+RowColumns = Callable[[ColumnLineage, Node, Mapping[str, Node]], Columns]
 
 
 def _unheard(text: str) -> None:
@@ -116,7 +116,8 @@ def schema_of(node: Node) -> Tuple[Field, ...]:
     """The columns that a leaf relation gives."""
     attributes = node.trees("output") or node.trees("dataCols") + node.trees("partitionCols")
     return tuple(Field(str(one.fields.get("name", "")), data_type(one.fields.get("dataType")),
-                       fields_of_type(one.fields.get("dataType"))) for one in attributes)
+                       fields_of_type(one.fields.get("dataType")))
+                 for one in attributes if not is_internal(str(one.fields.get("name", ""))))
 
 
 def table_name(reading: Reading, field: str, java_table: Any) -> Optional[TableName]:
