@@ -6,6 +6,7 @@ filled in by probing which classes this Spark has.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -44,6 +45,7 @@ def compiled() -> Path:
                           stderr=subprocess.STDOUT, timeout=COMPILE_SECONDS)
     if done.returncode or not any((work / "classes").iterdir()):
         raise RuntimeError(f"the doubles do not compile:\n{done.stdout.decode(errors='replace')[-6000:]}")
+    shutil.copytree(SOURCES / "META-INF", work / "classes" / "META-INF")
     try:
         (work / "classes").rename(target)
     except OSError:  # another process was faster
