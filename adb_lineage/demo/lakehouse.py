@@ -15,7 +15,7 @@ CRM = os.environ.get("CRM_JDBC_URL", "jdbc:derby:crm;create=true")
 CRM_LOGIN = {"user": "crm", "driver": "org.apache.derby.iapi.jdbc.AutoloadedDriver"}
 
 
-def load_customers(spark):
+def load_customers(spark: SparkSession) -> None:
     """Load the customers' CSV into the CRM database."""
     customers = spark.read.option("header", True).csv(f"{RAW}/crm/customers")
     customers.select(
@@ -25,7 +25,7 @@ def load_customers(spark):
     ).write.jdbc(CRM, "CUSTOMERS", mode="overwrite", properties=CRM_LOGIN)
 
 
-def clean_orders(spark):
+def clean_orders(spark: SparkSession) -> None:
     """Clean the raw orders: types, duplicates, cancelled ones; store them as Parquet."""
     raw = spark.read.option("header", True).csv(f"{RAW}/sales/orders")
     (raw.where(F.col("status") != "cancelled")
@@ -38,7 +38,7 @@ def clean_orders(spark):
         .write.mode("overwrite").parquet(f"{LAKE}/clean/orders"))
 
 
-def build_sessions(spark):
+def build_sessions(spark: SparkSession) -> None:
     """Count the web shop's clicks a customer, with CREATE TABLE AS SELECT."""
     spark.read.json(f"{RAW}/web/clicks").createOrReplaceTempView("clicks")
     spark.sql("""
@@ -53,7 +53,7 @@ def build_sessions(spark):
     """)
 
 
-def append_history(spark):
+def append_history(spark: SparkSession) -> None:
     """Append the cleaned orders to the partitioned history, with INSERT INTO."""
     spark.sql("""
         CREATE TABLE shop.order_history (order_id BIGINT, customer_id INT, amount DOUBLE, order_month STRING)
@@ -66,7 +66,7 @@ def append_history(spark):
     """)
 
 
-def join_customers(spark):
+def join_customers(spark: SparkSession) -> None:
     """Join the history with the CRM's customers, with saveAsTable."""
     customers = spark.read.jdbc(CRM, "CUSTOMERS", properties=CRM_LOGIN)
     history = spark.table("shop.order_history")
@@ -76,7 +76,7 @@ def join_customers(spark):
         .write.mode("overwrite").saveAsTable("shop.customer_orders"))
 
 
-def report_revenue(spark):
+def report_revenue(spark: SparkSession) -> None:
     """Report revenue and visits by country and month to the blob container."""
     revenue = (
         spark.table("shop.customer_orders").alias("o")
@@ -93,7 +93,7 @@ def report_revenue(spark):
 STEPS = (load_customers, clean_orders, build_sessions, append_history, join_customers, report_revenue)
 
 
-def main():
+def main() -> None:
     """Run the whole lakehouse once."""
     spark = SparkSession.builder.appName("contoso-lakehouse").getOrCreate()
     spark.sql("CREATE DATABASE IF NOT EXISTS shop")

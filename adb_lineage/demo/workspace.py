@@ -2,7 +2,9 @@
 
     catalog.db   the catalog          data/      what adb_lineage keeps (outbox, record)
     spark.log    what Spark said      spark/     Spark's settings, scratch space and the Derby database
-    lake/        a folder for each Azure container; made anew by each run
+    lake/        a folder for each Azure container
+
+All but the catalog is made anew by each run.
 """
 from __future__ import annotations
 
@@ -17,7 +19,7 @@ from adb_lineage.errors import FixNeeded
 CONTAINERS = (lakehouse.RAW, lakehouse.LAKE, lakehouse.REPORTS)
 _VIEW_FILE_SYSTEM = "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme"
 _MADE_HERE = ".made-by-adb-lineage-demo"
-_MADE_ANEW = ("lake", "spark")
+_MADE_ANEW = ("lake", "spark", "data")
 
 
 class Workspace:
@@ -40,9 +42,9 @@ class Workspace:
         self.lake = self.folder / "lake"
 
     def prepare(self) -> None:
-        """Make the lake and Spark's folder anew and let the raw files land.
+        """Make the lake, Spark's folder and the outbox anew and let the raw files land.
 
-        Only folders that an earlier run made are removed. Raises `FixNeeded` for others of the same name.
+        Only folders that an earlier run made are removed; the catalog stays, and so keeps what it knows. Raises `FixNeeded` for others of the same name.
         """
         try:
             for name in _MADE_ANEW:
@@ -53,7 +55,6 @@ class Workspace:
                     shutil.rmtree(path)
                 path.mkdir()
                 (path / _MADE_HERE).touch()
-            self.data.mkdir(exist_ok=True)
             for uri in CONTAINERS:
                 self.container(uri).mkdir()
             landing.deliver(self.container(lakehouse.RAW))
