@@ -15,7 +15,7 @@ from adb_lineage.capture.readers import COMMANDS, RELATIONS, Reading, Write
 from adb_lineage.capture.readers.base import Skip, unknown_relation
 from adb_lineage.capture.row_level import beside_itself
 from adb_lineage.capture.surroundings import Surroundings
-from adb_lineage.capture.transformations import Lineage, Source, Transformation
+from adb_lineage.capture.transformations import IDENTITY, Lineage, Source, Transformation
 
 # Leaves that hold no dataset: values of the query itself, or references to other parts of the plan.
 NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef", "LogicalRDD", "ExternalRDD",
@@ -86,7 +86,6 @@ class _Work:
     leaves: Dict[int, Tuple[Dataset, ...]] = field(default_factory=dict)
     numbers: Dict[Node, int] = field(default_factory=dict)
     datasets: Dict[Node, Tuple[Dataset, ...]] = field(default_factory=dict)
-    extra: List[Dataset] = field(default_factory=list)
     targets: Set[Tuple[str, str]] = field(default_factory=set)
     notes: List[str] = field(default_factory=list)
 
@@ -96,6 +95,12 @@ class _Work:
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+    def add(self, dataset: Dataset) -> int:
+        """A dataset that is read without being a relation of the plan; its number is below zero."""
+        number = -1 - sum(1 for one in self.leaves if one < 0)
+        self.leaves[number] = (dataset,)
+        return number
 
     def read(self, leaf: Node) -> Tuple[Dataset, ...]:
         """The datasets of a leaf relation, read once."""
@@ -199,7 +204,11 @@ def _read_write(work: _Work, description: Description, node: Node, write: Write)
     query = _plan_in(work, description, node, write.query) if write.query else None
     if query is not None:
         _number_leaves(work, query)
-    work.extra.extend(write.inputs)
+    copied: Dict[str, Lineage] = {}
+    for one in write.inputs:
+        number = work.add(one)
+        if write.copies:
+            copied = {column.name: {Source(number, column.name): frozenset((IDENTITY,))} for column in one.schema}
     plans: Dict[str, Node] = {}
     if write.rows is not None:
         for name in write.rows.plans:
@@ -213,9 +222,9 @@ def _read_write(work: _Work, description: Description, node: Node, write: Write)
         return None
     if query is not None and not dataset.schema:
         dataset = dataset.with_schema(_schema(work, node, write))
-    columns: Mapping[str, Lineage] = {}
+    columns: Mapping[str, Lineage] = copied
     indirect: Mapping[Source, FrozenSet[Transformation]] = {}
-    if description.detail == "all":
+    if description.detail == "all" and not copied:
         columns, indirect = _columns(work, node, write, query, plans)
     if write.rows is not None:
         columns, indirect, reads_target = beside_itself(
@@ -236,15 +245,19 @@ def _target(work: _Work, description: Description, node: Node, name: str) -> Opt
 
 def _plan_in(work: _Work, description: Description, node: Node, name: str) -> Optional[Node]:
     """The plan in a parameter of a command; described by itself where the command's description lacks it."""
-    plan = node.child(name.rstrip("?"))
-    if plan is not None:
+    parameter = name.rstrip("?")
+    for plan in node.trees(parameter):  # Databricks has a list of one in places
         return plan
-    if description.detail == "all":
-        return node.children[0] if len(node.children) == 1 and name == "query" else None
+    if parameter in node.fields and description.detail == "all":
+        return None
     if description.detail == "leaves" and name == "query" and node.children:  # all leaves hang at the root
         return node
-    java = work.jvm.ask(work.objects.get(node), name)
-    return None if java is None else work.describe(java).root
+    if not node.fields:
+        work.note(f"{node.class_name} does not tell its members: it is taken without columns")
+    java = work.jvm.attempt(work.objects.get(node), name)
+    if java is None:
+        return node.children[0] if len(node.children) == 1 and name == "query" else None
+    return work.describe(java).root
 
 
 def _schema(work: _Work, node: Node, write: Write) -> Tuple[Field, ...]:
@@ -269,7 +282,7 @@ def _number_leaves(work: _Work, *plans: Node) -> None:
 
 def _inputs(work: _Work) -> Tuple[Dataset, ...]:
     unique: Dict[Tuple[str, str], Dataset] = {}
-    for datasets in (*work.leaves.values(), work.extra):
+    for datasets in work.leaves.values():
         for dataset in datasets:
             if dataset.key not in work.targets:
                 unique.setdefault(dataset.key, dataset)

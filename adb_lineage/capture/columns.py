@@ -366,7 +366,7 @@ def _case_when(node: Node, way: Transformation) -> _Uses:
 
 def _if(node: Node, way: Transformation) -> _Uses:
     """A choice between a column and itself, or on `true`, is none: V2's UPDATE writes both."""
-    if len(node.children) == 3 and node.children[0].name == "Literal" and node.children[0].fields.get("value") == "true":
+    if node.children[0].name == "Literal" and node.children[0].fields.get("value") == "true":
         return [(node.children[1], way)]
     branches = {child.expr_id() for child in node.children[1:] if child.name == "AttributeReference"}
     if len(node.children) == 3 and len(branches) == 1 and node.children[1].name == node.children[2].name:
