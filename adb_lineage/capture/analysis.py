@@ -18,7 +18,7 @@ from adb_lineage.capture.readers.base import Skip, unknown_relation
 from adb_lineage.capture.row_level import beside_itself
 from adb_lineage.capture.scopes import Columns, attributes_of
 from adb_lineage.capture.surroundings import Surroundings
-from adb_lineage.capture.transformations import Source, Ways, add
+from adb_lineage.capture.transformations import IDENTITY, Lineage, Source, Ways, add
 
 # Leaves that hold no dataset: values of the query itself, or references to other parts of the plan.
 NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef",
@@ -91,7 +91,6 @@ class _Work:
     leaves: Dict[int, Tuple[Dataset, ...]] = field(default_factory=dict)
     numbers: Dict[Node, int] = field(default_factory=dict)
     datasets: Dict[Node, Tuple[Dataset, ...]] = field(default_factory=dict)
-    extra: List[Dataset] = field(default_factory=list)
     targets: Set[Tuple[str, str]] = field(default_factory=set)
     notes: List[str] = field(default_factory=list)
     memory: Memory = field(default_factory=Memory)
@@ -107,6 +106,12 @@ class _Work:
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+    def add(self, dataset: Dataset) -> int:
+        """A dataset that is read without being a relation of the plan; its number is below zero."""
+        number = -1 - sum(1 for one in self.leaves if one < 0)
+        self.leaves[number] = (dataset,)
+        return number
 
     def read(self, leaf: Node) -> Tuple[Dataset, ...]:
         """The datasets of a leaf relation, read once."""
@@ -274,7 +279,11 @@ def _read_write(work: _Work, description: Description, node: Node, write: Write)
     query = _plan_in(work, description, node, write.query) if write.query else None
     if query is not None:
         _number_leaves(work, query)
-    work.extra.extend(write.inputs)
+    copied: Dict[str, Lineage] = {}
+    for one in write.inputs:
+        number = work.add(one)
+        if write.copies:
+            copied = {column.name: {Source(number, column.name): frozenset((IDENTITY,))} for column in one.schema}
     plans: Dict[str, Node] = {}
     if write.rows is not None:
         for name in write.rows.plans:
@@ -288,7 +297,9 @@ def _read_write(work: _Work, description: Description, node: Node, write: Write)
         return None
     if query is not None and not dataset.schema:
         dataset = dataset.with_schema(_schema(work, node, write))
-    written = _columns(work, node, write, query, plans) if description.detail == "all" else Written()
+    written = Written(copied)
+    if description.detail == "all" and not copied:
+        written = _columns(work, node, write, query, plans)
     if write.rows is not None:
         written, reads_target = beside_itself(
             dataset, written, lambda leaf: work.leaves.get(leaf, ()), merges=write.rows.merges)
@@ -308,15 +319,19 @@ def _target(work: _Work, description: Description, node: Node, name: str) -> Opt
 
 def _plan_in(work: _Work, description: Description, node: Node, name: str) -> Optional[Node]:
     """The plan in a parameter of a command; described by itself where the command's description lacks it."""
-    plan = node.child(name.rstrip("?"))
-    if plan is not None:
+    parameter = name.rstrip("?")
+    for plan in node.trees(parameter):  # Databricks has a list of one in places
         return plan
-    if description.detail == "all":
-        return node.children[0] if len(node.children) == 1 and name == "query" else None
+    if parameter in node.fields and description.detail == "all":
+        return None
     if description.detail == "leaves" and name == "query" and node.children:  # all leaves hang at the root
         return node
-    java = work.jvm.ask(work.objects.get(node), name)
-    return None if java is None else work.describe(java).root
+    if not node.fields:
+        work.note(f"{node.class_name} does not tell its members: it is taken without columns")
+    java = work.jvm.attempt(work.objects.get(node), name)
+    if java is None:
+        return node.children[0] if len(node.children) == 1 and name == "query" else None
+    return work.describe(java).root
 
 
 def _schema(work: _Work, node: Node, write: Write) -> Tuple[Field, ...]:
@@ -371,7 +386,7 @@ def _read_rdd_leaf(work: _Work, leaf: Node) -> None:
 
 def _inputs(work: _Work) -> Tuple[Dataset, ...]:
     unique: Dict[Tuple[str, str], Dataset] = {}
-    for datasets in (*work.leaves.values(), work.extra):
+    for datasets in work.leaves.values():
         for dataset in datasets:
             if dataset.key not in work.targets:
                 unique.setdefault(dataset.key, dataset)
