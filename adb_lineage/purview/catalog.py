@@ -156,6 +156,10 @@ class PurviewCatalog:
             self._heal_touched(report)
             return report
 
+    def forget_refusals(self) -> None:
+        """Send again what was refused before, with whatever content: somebody says that the cause is mended."""
+        self.state.forget_refusals()
+
     def plan_write(self, entities: Sequence[Mapping[str, Any]], missing: Sequence[Asset]) -> WritePlan:
         """What `write` would do, compared with what the catalog has now; nothing is written."""
         with self._lock:
