@@ -10,13 +10,15 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from adb_lineage._version import __version__
 from adb_lineage.capture.analysis import Analysis, Output
 from adb_lineage.capture.datasets import Dataset, Field
 from adb_lineage.capture.executions import Captured
-from adb_lineage.capture.transformations import Source, Transformation
+from adb_lineage.capture.streams import StreamRun
+from adb_lineage.capture.tap import Finished
+from adb_lineage.capture.transformations import Lineage, Source, Transformation
 from adb_lineage.openlineage_client import event_v2, facet_v2, generate_static_uuid
 
 PRODUCER = f"https://pypi.org/project/adb-lineage/{__version__}"
@@ -59,12 +61,13 @@ class RunEvents:
 
 
 def build_events(application: Application, captured: Captured, environment: Mapping[str, Any]) -> RunEvents:
-    """START and COMPLETE (or FAIL) of a captured query."""
+    """START and COMPLETE (or FAIL) of a captured query or RDD job."""
     finished, analysis = captured.finished, captured.analysis
-    run_id = application.run_id(finished.started, finished.execution_id)
+    run_id = identity(application, finished)
     job_name = _job_name(application, analysis)
+    job_type = "RDD_JOB" if finished.kind == "job" else "SQL_JOB"
     job_facets: Dict[str, Any] = {
-        "jobType": facet_v2.job_type_job.JobTypeJobFacet("BATCH", "SPARK", "SQL_JOB", producer=PRODUCER)}
+        "jobType": facet_v2.job_type_job.JobTypeJobFacet("BATCH", "SPARK", job_type, producer=PRODUCER)}
     if captured.statement:
         job_facets["sql"] = facet_v2.sql_job.SQLJobFacet(captured.statement[:MAX_SQL], producer=PRODUCER)
 
@@ -85,8 +88,42 @@ def build_events(application: Application, captured: Captured, environment: Mapp
         eventTime=_iso(finished.ended), producer=PRODUCER, run=run(outcome), job=job,
         eventType=event_v2.RunState.FAIL if finished.failure else event_v2.RunState.COMPLETE,
         inputs=[event_v2.InputDataset(one.namespace, one.name, facets=_facets(one)) for one in analysis.inputs],
-        outputs=[_output(analysis, one, captured.statistics) for one in analysis.outputs])
+        outputs=[_output(analysis, one, captured.statistics.get(one.dataset.key, {})) for one in analysis.outputs])
     return RunEvents(run_id, job_name, (start, end))
+
+
+def identity(application: Application, finished: Finished) -> str:
+    """The run id of a query or an RDD job."""
+    kind = ("job",) if finished.kind == "job" else ()
+    return application.run_id(finished.started, *kind, finished.execution_id)
+
+
+def build_stream_event(application: Application, run: StreamRun, state: str, finished: Finished,
+                       environment: Mapping[str, Any]) -> RunEvents:
+    """The event by which a streaming query's run reaches a state; it carries all that is known of the run.
+
+    A query's name names its job. A nameless one is told by what it writes: its id is a new one at each start unless
+    it has a checkpoint location of its own.
+    """
+    analysis = run.analysis
+    first = run.finished
+    run_id = application.run_id(first.stream_started, "stream", first.stream_run, *run.key)
+    name = normalize(first.stream_name) or ("" if analysis.outputs else normalize(first.stream_id))
+    parts = [application.job_name, f"streaming_query_{name}".rstrip("_"), *_suffix(analysis)]
+    facets: Dict[str, Any] = {
+        "jobType": facet_v2.job_type_job.JobTypeJobFacet("STREAMING", "SPARK", "SQL_JOB", producer=PRODUCER)}
+    job = event_v2.Job(application.namespace, ".".join(parts), facets)
+    more: Dict[str, Any] = {}
+    if state == "FAIL":
+        more["errorMessage"] = facet_v2.error_message_run.ErrorMessageRunFacet(
+            finished.failure[:MAX_MESSAGE], "JAVA", finished.failure_stack or None, producer=PRODUCER)
+    when = first.stream_started if state == "START" else finished.ended
+    event = event_v2.RunEvent(
+        eventTime=_iso(when), producer=PRODUCER, eventType=event_v2.RunState[state], job=job,
+        run=event_v2.Run(run_id, {**_run_facets(application, environment), **more}),
+        inputs=[event_v2.InputDataset(one.namespace, one.name, facets=_facets(one)) for one in analysis.inputs],
+        outputs=[_output(analysis, one, {}) for one in analysis.outputs])
+    return RunEvents(run_id, ".".join(parts), (event,))
 
 
 def normalize(name: str) -> str:
@@ -102,12 +139,17 @@ def normalize(name: str) -> str:
 def _job_name(application: Application, analysis: Analysis) -> str:
     node = normalize(analysis.root)
     parts = [application.job_name, f"execute_{node}" if analysis.is_command else node]
-    if analysis.outputs:
-        dataset = analysis.outputs[0].dataset
-        links = dataset.symlinks
-        name = links[0].name if links else "/".join(dataset.name.rstrip("/").split("/")[-2:])
-        parts.append(re.sub(r"[./]+", "_", name).strip("_"))
+    parts.extend(_suffix(analysis))
     return ".".join(part for part in parts if part) or "unknown"
+
+
+def _suffix(analysis: Analysis) -> List[str]:
+    """The output's part of a job name: a table's name, or the end of a path."""
+    if not analysis.outputs:
+        return []
+    dataset = analysis.outputs[0].dataset
+    name = dataset.symlinks[0].name if dataset.symlinks else "/".join(dataset.name.rstrip("/").split("/")[-2:])
+    return [text for text in (re.sub(r"[./]+", "_", name).strip("_"),) if text]
 
 
 def _run_facets(application: Application, environment: Mapping[str, Any]) -> Dict[str, Any]:
@@ -164,24 +206,35 @@ def _fields(schema: Iterable[Field]) -> List[Any]:
 
 def _column_lineage(analysis: Analysis, output: Output) -> Optional[Any]:
     module = facet_v2.column_lineage_dataset
-    fields = {name: module.Fields(_input_fields(analysis, lineage.items())) for name, lineage in output.columns.items()}
-    if not fields and not output.indirect:
+    written = output.written
+
+    def text_of_use(source: Source, way: Transformation) -> str:
+        return written.use_texts.get((source, way), "")
+
+    def input_fields(column: str, lineage: Lineage) -> List[Any]:
+        text = written.texts.get(column, "")
+        return _input_fields(analysis, lineage, lambda source, way: "" if way.subtype == "IDENTITY" else text)
+
+    fields = {column: module.Fields(input_fields(column, lineage)) for column, lineage in written.columns.items()}
+    if not fields and not written.uses:
         return None
-    return module.ColumnLineageDatasetFacet(fields, _input_fields(analysis, output.indirect.items()),
+    return module.ColumnLineageDatasetFacet(fields, _input_fields(analysis, written.uses, text_of_use),
                                             producer=PRODUCER)
 
 
-def _input_fields(analysis: Analysis, sources: Iterable[Tuple[Source, FrozenSet[Transformation]]]) -> List[Any]:
+def _input_fields(analysis: Analysis, lineage: Lineage, text_of: Callable[[Source, Transformation], str]) -> List[Any]:
     """Sources by dataset and column: a dataset read twice in a plan is one dataset here."""
     module = facet_v2.column_lineage_dataset
-    ways: Dict[Tuple[str, str, str], Set[Transformation]] = {}
-    for source, found in sources:
+    ways: Dict[Tuple[str, str, str], Dict[Transformation, str]] = {}
+    for source, found in lineage.items():
         for dataset in analysis.leaves.get(source.leaf, ()):
             for column in dataset.own_columns(source.column):
-                ways.setdefault((*dataset.key, column), set()).update(found)
+                texts = ways.setdefault((*dataset.key, column), {})
+                for way in found:
+                    texts[way] = texts.get(way) or text_of(source, way)
     return [module.InputField(namespace, name, column, [
-        module.Transformation(one.type, one.subtype, "", one.masking) for one in sorted(found)])
-        for (namespace, name, column), found in ways.items()]
+        module.Transformation(one.type, one.subtype, text, one.masking) for one, text in sorted(texts.items())])
+        for (namespace, name, column), texts in ways.items()]
 
 
 def _iso(milliseconds: int) -> str:

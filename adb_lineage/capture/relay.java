@@ -101,6 +101,7 @@ public final class Relay extends SparkListener {
   private final Map jobs = new LinkedHashMap();
   private final Map streams = new LinkedHashMap();
   private final Map streamIds = new LinkedHashMap();
+  private final Map roots = new LinkedHashMap();
   private long lastPoll = System.nanoTime();
   private long nextId;
   private long seen;
@@ -158,8 +159,11 @@ public final class Relay extends SparkListener {
       add(header, "description", start.description());
       Object root = unwrap(call(start, "rootExecutionId"));
       if (root != null) add(header, "rootExecutionId", String.valueOf(root));
+      String id = String.valueOf(start.executionId());
       synchronized (this) {
-        if (!asleep()) put(starts, String.valueOf(start.executionId()), header.toString());
+        if (asleep()) return;
+        put(starts, id, header.toString());
+        if (root != null && !id.equals(String.valueOf(root))) put(roots, id, String.valueOf(root));
       }
     } else if (event instanceof SparkListenerSQLExecutionEnd) {
       onEnd((SparkListenerSQLExecutionEnd) event);
@@ -183,6 +187,9 @@ public final class Relay extends SparkListener {
     add(header, "endTime", String.valueOf(end.time()));
     Object name = unwrap(call(end, "executionName"));
     if (name != null) add(header, "executionName", String.valueOf(name));
+    if (name != null && String.valueOf(name).endsWith("heckpoint")) {
+      add(header, "beforeRdd", String.valueOf(value(SparkContext.class, "nextRddId", context)));
+    }
     Object failure = unwrap(call(end, "executionFailure"));
     if (!addFailure(header, failure)) {
       Object message = unwrap(call(end, "errorMessage"));
@@ -194,7 +201,10 @@ public final class Relay extends SparkListener {
     synchronized (this) {
       Object start = starts.remove(id);
       Object context = contexts.remove(id);
-      stream = stream((String) streamIds.remove(id), batch ? call(query, "runId") : null);
+      String streamId = (String) streamIds.remove(id);
+      String root = (String) roots.remove(id);
+      if (streamId == null && root != null) streamId = (String) streamIds.get(root);
+      stream = stream(streamId, batch ? call(query, "runId") : null);
       if (start != null) header.append('&').append(start);
       if (context != null && !"".equals(context)) header.append('&').append(context);
       if (query == null) {
@@ -403,6 +413,7 @@ public final class Relay extends SparkListener {
     contexts.clear();
     jobs.clear();
     streamIds.clear();
+    roots.clear();
   }
 
   private static void put(Map map, Object key, Object value) {
@@ -454,9 +465,12 @@ public final class Relay extends SparkListener {
 
   /** The value of a private field that the class itself declares, or null. */
   private static Object field(Object target, String name) {
-    if (target == null) return null;
+    return target == null ? null : value(target.getClass(), name, target);
+  }
+
+  private static Object value(Class kind, String name, Object target) {
     try {
-      return value(target.getClass().getDeclaredField(name), target);
+      return value(kind.getDeclaredField(name), target);
     } catch (Exception absent) {
       return null;
     }

@@ -16,9 +16,10 @@ from urllib.parse import parse_qsl
 
 from adb_lineage.capture.compiled import compiled_class, package_of
 from adb_lineage.capture.describing import Describer, open_describer
+from adb_lineage.capture.rdd_graph import RddGraph
 
 RELAY_SOURCE = "relay.java"
-LEASE_MILLIS = 10_000
+LEASE_MILLIS = 8_000  # a dead reader's queries go to another within 10 s, polling included
 SLEEP_MILLIS = 300_000
 
 
@@ -56,6 +57,8 @@ class Finished:
     stream_started: int = 0
     is_batch: bool = False
     """Whether this is a stream's own micro-batch rather than an execution within one."""
+    before_rdd: int = 0
+    """Of a checkpoint: the RDDs that were there when it ended have smaller numbers."""
 
 
 class Tap(Protocol):
@@ -66,6 +69,10 @@ class Tap(Protocol):
     @property
     def describer(self) -> Describer:
         """How the plans of its queries are described; made when first asked for."""
+
+    @property
+    def rdds(self) -> RddGraph:
+        """What follows RDDs to their sources."""
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """The next finished query, or None after that time."""
@@ -119,6 +126,11 @@ class RelayTap:
     def describer(self) -> Describer:
         """See Tap."""
         return open_describer(self._context)
+
+    @cached_property
+    def rdds(self) -> RddGraph:
+        """See Tap."""
+        return RddGraph(self._context)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
@@ -189,6 +201,11 @@ class ListenerTap:
     def describer(self) -> Describer:
         """See Tap."""
         return open_describer(self._context)
+
+    @cached_property
+    def rdds(self) -> RddGraph:
+        """See Tap."""
+        return RddGraph(self._context)
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
@@ -313,7 +330,11 @@ def _finished(item: Any) -> Finished:
         kind=kind, path=values.get("path", ""), format=values.get("format", ""),
         stream=item.stream() if stream_run else None, stream_id=values.get("streamId", ""), stream_run=stream_run,
         stream_name=values.get("streamName", ""), stream_started=int(values.get("streamStart", ended)),
-        is_batch=values.get("batch") == "true")
+        is_batch=values.get("batch") == "true", before_rdd=_number(values.get("beforeRdd", "")))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
 
 
 def _first_line(error: BaseException) -> str:

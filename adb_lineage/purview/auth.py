@@ -320,7 +320,10 @@ def _workload_identity(options: PurviewOptions, around: Surroundings) -> Any:
     lacking = _lacking(AZURE_FEDERATED_TOKEN_FILE=token_file, tenant_id=tenant, client_id=client)
     if lacking:
         return Inapplicable(f"{lacking} not set")
-    from azure.identity import WorkloadIdentityCredential
+    try:
+        from azure.identity import WorkloadIdentityCredential
+    except ImportError:
+        return Inapplicable("azure-identity here is older than 1.13, which brought it")
 
     return _made(
         lambda: WorkloadIdentityCredential(

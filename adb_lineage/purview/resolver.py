@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from urllib.parse import quote
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.purview.answers import AnswerError, Refused, may_be_content
@@ -27,6 +28,9 @@ def candidates(asset: Asset) -> Tuple[AssetName, ...]:
         return ()
     names = asset.alternatives or (asset.name,)
     return tuple(dict.fromkeys(names if asset.name in names else (*names, asset.name)))
+
+
+_KEY_CHARS = len("&attr_9999%3AqualifiedName=")
 
 
 class Resolver:
@@ -100,8 +104,7 @@ class Resolver:
         base = len(self._client.lookup_url(type_name, []))
         length = 0
         for name in qualified_names:
-            # Beyond the first ten the key is longer by one digit or two: 8 is room for all of them.
-            size = len(self._client.lookup_url(type_name, [name])) - base + 8
+            size = len(quote(name, safe="")) + _KEY_CHARS
             if not chunks or base + length + size > self._options.url_chars:
                 chunks.append([])
                 length = 0
