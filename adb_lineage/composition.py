@@ -69,8 +69,11 @@ def catalog_from_settings(settings: Settings) -> PurviewCatalog:
     return PurviewCatalog(options, credential(options), state_path=data_file(settings, STATE_FILE))
 
 
-def delivery_from_settings(settings: Settings, outbox: Outbox, record: Record) -> Delivery:
+def delivery_from_settings(
+    settings: Settings, outbox: Outbox, record: Record, catalog: Optional[PurviewCatalog] = None
+) -> Delivery:
     """The worker, with the translation and the catalog it needs; not started. Raises SettingsError, FixNeeded."""
     options = DeliveryOptions(mode=settings.mode, target=settings.endpoint or settings.account,
                               spool_dir=settings.spool_dir)
-    return Delivery(outbox, translate_from_settings(settings), catalog_from_settings(settings), record, options)
+    catalog = catalog or catalog_from_settings(settings)
+    return Delivery(outbox, translate_from_settings(settings), catalog, record, options)

@@ -2,48 +2,63 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Set, Tuple
 
-from adb_lineage.capture.columns import ColumnLineage, Columns, TooManyEdges
+from adb_lineage.capture.columns import ColumnLineage, TooManyEdges, Written
 from adb_lineage.capture.datasets import Dataset, Field, fields_of
 from adb_lineage.capture.describing import Describer, Description, Limits, Plans, subqueries
 from adb_lineage.capture.jvm import Jvm, OutOfTime
-from adb_lineage.capture.memory import Memory, Remembered, attributes_of, renumbered
-from adb_lineage.capture.plan import Node
+from adb_lineage.capture.memory import Memory, Remembered, renumbered
+from adb_lineage.capture.plan import Node, string_list
 from adb_lineage.capture.rdd_graph import RddGraph
 from adb_lineage.capture.readers import COMMANDS, RELATIONS, Reading, Write
-from adb_lineage.capture.readers.base import unknown_relation
+from adb_lineage.capture.readers.base import Skip, unknown_relation
+from adb_lineage.capture.row_level import beside_itself
+from adb_lineage.capture.scopes import Columns, attributes_of
 from adb_lineage.capture.surroundings import Surroundings
-from adb_lineage.capture.transformations import Lineage, Source, Transformation, add
+from adb_lineage.capture.transformations import IDENTITY, Lineage, Source, Ways, add
 
 # Leaves that hold no dataset: values of the query itself, or references to other parts of the plan.
 NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef",
                         "UnresolvedRelation", "CommandResult"))
 # Leaves over an RDD: it may hold the result of a plan that came before, or be read from files.
 RDD_LEAVES = frozenset(("LogicalRDD", "ExternalRDD"))
+# Commands that only read.
+READING_COMMANDS = frozenset(("SetVariable",))
+# Commands of which is known that they move no data; any other without a reader is told as unknown.
+MOVES_NO_DATA = re.compile(
+    r"(?:Show|Describe|Explain|StreamingExplain|List|Refresh|Cache|Uncache|Reset|SetCommand|SetCatalog|SetNamespace"
+    r"|SetPath|SetViewProperties|UnsetViewProperties|AlterViewSchemaBinding|SetCatalogAndNamespace|UnsetNamespace"
+    r"|CommentOnNamespace|Comment|Noop|Add(?:Jars|Files|Archives)|AlterDatabase|ClearCache|Call|CompoundBody"
+    r"|(?:Open|Close|Fetch|Declare)Cursor|CreateTempViewUsing"
+    r"|(?:Create|Drop|Declare|Alter)(?:Persisted|Temporary|SQL|UserDefined|Temp)*"
+    r"(?:Function|Namespace|Database|Index|Variable|Catalog|Schema)).*")
+DELTA_LOG = "_delta_log"
 
 
 @dataclass(frozen=True)
 class Output:
     """A dataset that a query wrote or changed.
 
-    `columns` maps a column to what it is made of; `indirect` holds what decides about the rows. Sources in both point
-    into the leaves of the analysis. `previous` is the name that a renamed dataset had; `provisional` says that a nested
-    execution of the same command knows the location better.
+    Sources in `written` point into the leaves of the analysis. `previous` is the name that a renamed dataset had;
+    `provisional` says that a nested execution of the same command knows the location better.
     """
 
     dataset: Dataset
     lifecycle: str = ""
     previous: Optional[Dataset] = None
     provisional: bool = False
-    columns: Mapping[str, Lineage] = field(default_factory=dict)
-    indirect: Mapping[Source, FrozenSet[Transformation]] = field(default_factory=dict)
+    written: Written = Written()
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What a query read and wrote. `skipped` says in words why there is no lineage, "" when there is."""
+    """What a query read and wrote.
+
+    `skipped` says in words why there is no lineage, "" when there is; `whole` that this goes for all that ran inside.
+    """
 
     root: str
     inputs: Tuple[Dataset, ...] = ()
@@ -51,6 +66,7 @@ class Analysis:
     is_command: bool = False
     leaves: Mapping[int, Tuple[Dataset, ...]] = field(default_factory=dict)
     skipped: str = ""
+    whole: bool = False
     notes: Tuple[str, ...] = ()
     plan_json: str = ""
     streams: Tuple[str, ...] = ()
@@ -67,26 +83,66 @@ class Analysis:
 
 @dataclass
 class _Work:
+    query: Any
     jvm: Jvm
     surroundings: Surroundings
     limits: Limits
     objects: Plans
     leaves: Dict[int, Tuple[Dataset, ...]] = field(default_factory=dict)
     numbers: Dict[Node, int] = field(default_factory=dict)
+    datasets: Dict[Node, Tuple[Dataset, ...]] = field(default_factory=dict)
+    targets: Set[Tuple[str, str]] = field(default_factory=set)
     notes: List[str] = field(default_factory=list)
     memory: Memory = field(default_factory=Memory)
     rdds: Optional[RddGraph] = None
     stream: str = ""
     given: Dict[Node, Columns] = field(default_factory=dict)
-    indirect: Dict[Source, FrozenSet[Transformation]] = field(default_factory=dict)
+    uses: Dict[Source, Ways] = field(default_factory=dict)
     streams: List[str] = field(default_factory=list)
 
     def reading(self, node: Node) -> Reading:
-        return Reading(node, self.objects.get(node), self.jvm, self.surroundings, self.note)
+        return Reading(node, self.objects.get(node), self.jvm, self.surroundings, self.note, self.query)
 
     def note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
+
+    def add(self, dataset: Dataset) -> int:
+        """A dataset that is read without being a relation of the plan; its number is below zero."""
+        number = -1 - sum(1 for one in self.leaves if one < 0)
+        self.leaves[number] = (dataset,)
+        return number
+
+    def read(self, leaf: Node) -> Tuple[Dataset, ...]:
+        """The datasets of a leaf relation, read once."""
+        known = self.datasets.get(leaf)
+        if known is None:
+            known = self.datasets[leaf] = self._read(leaf)
+        return known
+
+    def _read(self, leaf: Node) -> Tuple[Dataset, ...]:
+        java = self.objects.get(leaf)
+        if java is None:
+            return ()
+        reader = RELATIONS.get(leaf.name)
+        if reader is None:
+            self.note(f"relation {leaf.class_name} is of an unknown kind")
+            return (unknown_relation(leaf.class_name),)
+        try:
+            datasets = reader(self.reading(leaf))
+        except OutOfTime:
+            raise
+        except Exception as error:  # noqa: BLE001  one broken relation costs that relation alone
+            self.note(f"relation {leaf.class_name} could not be read: {_short(error)}")
+            return (unknown_relation(leaf.class_name),)
+        for dataset in datasets:
+            if not dataset.known:
+                self.note(f"relation {dataset.name} is of an unknown kind")
+        return datasets
+
+    def columns(self) -> ColumnLineage:
+        """The evaluation of a plan's columns, with what is known of the leaves that stand for other plans."""
+        return ColumnLineage(self.numbers, self.limits.column_edges, self.jvm.check, dict(self.uses), given=self.given)
 
     def describe(self, java: Any) -> Description:
         """The description of a JVM plan; the record says when it is not all there is."""
@@ -109,23 +165,24 @@ class Means:
     stream: str = ""
     """The run of the streaming query whose batch the query is part of."""
 
-    def work(self) -> _Work:
+    def work(self, query: Any = None) -> _Work:
         """A fresh start with these means."""
-        return _Work(self.jvm, self.surroundings, self.limits, Plans(self.describer, self.jvm, self.limits),
+        return _Work(query, self.jvm, self.surroundings, self.limits, Plans(self.describer, self.jvm, self.limits),
                      memory=self.memory, rdds=self.rdds, stream=self.stream)
 
 
 def analyse(query: Any, means: Means, *, keep_plan: bool = False, remember: bool = False,
-            before_rdd: int = 0) -> Analysis:
+            before_rdd: int = 0, function: str = "") -> Analysis:
     """Analyse a JVM QueryExecution by its analysed plan. Never raises for what a plan contains.
 
+    `function` is the name that Spark gave the execution: "command", or the method that caused it ("collect", "save").
     `remember`: its result lives on under another plan (a checkpoint), over an RDD with a number below `before_rdd`.
     """
-    work = means.work()
+    work = means.work(query)
     description = work.describe(means.jvm.ask(query, "analyzed"))
     root = description.root
     try:
-        analysis = _read(work, description)
+        analysis = _read(work, description, function)
         if remember:
             means.memory.remember(_remembered(work, description, before_rdd=before_rdd))
     except OutOfTime as error:
@@ -154,70 +211,141 @@ def analyse_stream(plan: Any, means: Means, write: Callable[[Callable[[str], Non
     if target is not None and target.dataset is not None:
         schema = fields_of(json.loads(means.jvm.ask(plan, "schema", "json")))
         dataset = target.dataset if target.dataset.schema else target.dataset.with_schema(schema)
-        columns = {attribute.name: kept.columns.lineage[attribute.id] for attribute in kept.columns.attributes
-                   if kept.columns.lineage.get(attribute.id)}
-        outputs = (Output(dataset, target.lifecycle, columns=columns, indirect=kept.indirect),)
+        columns = {one.name: lineage for one, lineage in zip(kept.attributes, kept.lineages) if lineage}
+        outputs = (Output(dataset, target.lifecycle, written=Written(columns, uses=kept.uses)),)
     return Analysis("StreamingQuery", _inputs(work), outputs, leaves=dict(work.leaves), notes=tuple(work.notes))
 
 
 def _remembered(work: _Work, description: Description, stream: str = "", before_rdd: int = 0) -> Remembered:
     """A plan's leaves and columns; without columns where the plan was too big for them."""
-    lineage = ColumnLineage(work.numbers, work.limits.column_edges, given=work.given)
-    lineage.indirect.update(work.indirect)
+    lineage = work.columns()
     try:
         columns = lineage.evaluate(description.root)
-        return Remembered(dict(work.leaves), columns, dict(lineage.indirect), stream, before_rdd)
+        lineages = tuple(origin.lineage for origin in columns.row())
+        return Remembered(dict(work.leaves), columns.attributes, lineages, dict(lineage.uses), stream, before_rdd)
     except Exception as error:  # noqa: BLE001  an unforeseen operator costs the columns, not the datasets
-        work.note(f"columns could not be followed: {_short(error)}")
+        work.note(f"no columns: they could not be followed: {_short(error)}")
         output = attributes_of(description.root.trees("output"))
-        return Remembered(dict(work.leaves), Columns(output, {}), {}, stream, before_rdd)
+        return Remembered(dict(work.leaves), output, (), {}, stream, before_rdd)
 
 
-def _read(work: _Work, description: Description) -> Analysis:
+def _read(work: _Work, description: Description, function: str) -> Analysis:
     root = description.root
-    reader = COMMANDS.get(root.name)
-    if reader is not None:
-        return _read_write(work, description, reader(work.reading(root)))
-    if _is_command(work, root):
-        return Analysis(root.name, is_command=True, skipped=f"{root.name} moves no data")
+    commands = _commands(root)
+    if commands:
+        return _read_commands(work, description, commands)
+    if root.name not in READING_COMMANDS and _is_command(root, function):
+        known = MOVES_NO_DATA.fullmatch(root.name) is not None
+        reason = f"{root.name} moves no data" if known else f"{root.name} is a command of an unknown kind"
+        if not known:
+            work.note(f"command {root.class_name} is of an unknown kind")
+        return Analysis(root.name, is_command=True, skipped=reason)
     _number_leaves(work, root)
     inputs = _inputs(work)
     skipped = "" if inputs else "the query reads no dataset"
+    if inputs and all(DELTA_LOG in dataset.name.split("/") for dataset in inputs):
+        skipped = "Delta reads its own log"
     return Analysis(root.name, inputs, leaves=dict(work.leaves), skipped=skipped)
 
 
-def _read_write(work: _Work, description: Description, write: Write) -> Analysis:
+def _commands(root: Node) -> Sequence[Node]:
+    """The commands that a plan consists of: its root, or those that a multi-insert puts under one union."""
+    if root.name in COMMANDS:
+        return (root,)
+    if root.name == "Union" and root.children and all(child.name in COMMANDS for child in root.children):
+        return root.children
+    return ()
+
+
+def _read_commands(work: _Work, description: Description, commands: Sequence[Node]) -> Analysis:
     root = description.root
-    query, schema = _written_plan(work, description, write)
-    columns: Dict[str, Lineage] = {}
-    indirect: Mapping[Source, FrozenSet[Transformation]] = {}
+    outputs: List[Output] = []
+    for node in commands:
+        write = COMMANDS[node.name](work.reading(node))
+        if isinstance(write, Skip):
+            return Analysis(root.name, is_command=True, skipped=write.reason, whole=True)
+        output = _read_write(work, description, node, write)
+        if output is not None:
+            outputs.append(output)
+    skipped = "" if outputs else f"the target of {root.name} is not known"
+    return Analysis(root.name, _inputs(work), tuple(outputs), True, dict(work.leaves), skipped)
+
+
+def _read_write(work: _Work, description: Description, node: Node, write: Write) -> Optional[Output]:
+    """What a command wrote; None when its target is not known."""
+    dataset = write.dataset
+    if dataset is None and write.target:
+        dataset = _target(work, description, node, write.target)
+    query = _plan_in(work, description, node, write.query) if write.query else None
     if query is not None:
         _number_leaves(work, query)
-        if description.detail == "all":
-            columns, indirect = _columns(work, query)
-    if write.dataset is None:
-        return Analysis(root.name, _inputs(work), is_command=True, leaves=dict(work.leaves),
-                        skipped=f"the target of {root.name} is not known")
-    dataset = write.dataset if write.dataset.schema else write.dataset.with_schema(schema)
-    output = Output(dataset, write.lifecycle, None, write.provisional, columns, indirect)
-    return Analysis(root.name, _inputs(work), (output,), True, dict(work.leaves))
+    copied: Dict[str, Lineage] = {}
+    for one in write.inputs:
+        number = work.add(one)
+        if write.copies:
+            copied = {column.name: {Source(number, column.name): frozenset((IDENTITY,))} for column in one.schema}
+    plans: Dict[str, Node] = {}
+    if write.rows is not None:
+        for name in write.rows.plans:
+            plan = _plan_in(work, description, node, name)
+            if plan is not None:
+                plans[name] = plan
+                _number_leaves(work, plan)
+        if write.rows.columns is not None:
+            _number_leaves(work, *subqueries(node))
+    if dataset is None:
+        return None
+    if query is not None and not dataset.schema:
+        dataset = dataset.with_schema(_schema(work, node, write))
+    written = Written(copied)
+    if description.detail == "all" and not copied:
+        written = _columns(work, node, write, query, plans)
+    if write.rows is not None:
+        written, reads_target = beside_itself(
+            dataset, written, lambda leaf: work.leaves.get(leaf, ()), merges=write.rows.merges)
+        if not reads_target:
+            work.targets.add(dataset.key)
+    return Output(dataset, write.lifecycle, write.previous, write.provisional, written)
 
 
-def _written_plan(work: _Work, description: Description, write: Write) -> Tuple[Optional[Node], Tuple[Field, ...]]:
-    """The plan whose rows a command takes, and its columns as Spark types them."""
-    if not write.query:
-        return None, ()
-    root = description.root
-    java = work.jvm.ask(work.objects.get(root), write.query)
-    schema = fields_of(json.loads(work.jvm.ask(java, "schema", "json")))
-    if description.detail == "leaves":  # all of them hang at the root
-        return root if root.children else work.describe(java).root, schema
-    return root.child(write.query) or (root.children[0] if root.children else None), schema
+def _target(work: _Work, description: Description, node: Node, name: str) -> Optional[Dataset]:
+    """The dataset of the relation that a command writes to, seen through aliases and projections."""
+    plan = _plan_in(work, description, node, name)
+    for leaf in plan.leaves() if plan is not None else ():
+        for dataset in work.read(leaf):
+            return dataset
+    return None
 
 
-def _number_leaves(work: _Work, plan: Node) -> None:
-    """Read every leaf relation of a plan and of its subqueries; each gets a number."""
-    for part in [plan, *subqueries(plan)]:
+def _plan_in(work: _Work, description: Description, node: Node, name: str) -> Optional[Node]:
+    """The plan in a parameter of a command; described by itself where the command's description lacks it."""
+    parameter = name.rstrip("?")
+    for plan in node.trees(parameter):  # Databricks has a list of one in places
+        return plan
+    if parameter in node.fields and description.detail == "all":
+        return None
+    if description.detail == "leaves" and name == "query" and node.children:  # all leaves hang at the root
+        return node
+    if not node.fields:
+        work.note(f"{node.class_name} does not tell its members: it is taken without columns")
+    java = work.jvm.attempt(work.objects.get(node), name)
+    if java is None:
+        return node.children[0] if len(node.children) == 1 and name == "query" else None
+    return work.describe(java).root
+
+
+def _schema(work: _Work, node: Node, write: Write) -> Tuple[Field, ...]:
+    """The written columns as Spark types them."""
+    java = work.jvm.ask(work.objects.get(node), write.query)
+    fields = fields_of(json.loads(work.jvm.ask(java, "schema", "json")))
+    if len(write.names) == len(fields):
+        fields = tuple(replace(one, name=name) for one, name in zip(fields, write.names))
+    return fields
+
+
+def _number_leaves(work: _Work, *plans: Node) -> None:
+    """Read every leaf relation of plans and of their subqueries; each gets a number."""
+    for part in [part for plan in plans for part in (plan, *subqueries(plan))]:
         for leaf in part.leaves():
             if leaf.name in NO_DATASET or leaf in work.numbers:
                 continue
@@ -226,7 +354,7 @@ def _number_leaves(work: _Work, plan: Node) -> None:
                 continue
             number = len(work.leaves)
             work.numbers[leaf] = number
-            work.leaves[number] = _read_leaf(work, leaf)
+            work.leaves[number] = work.read(leaf)
 
 
 def _read_rdd_leaf(work: _Work, leaf: Node) -> None:
@@ -243,9 +371,8 @@ def _read_rdd_leaf(work: _Work, leaf: Node) -> None:
     if plan is not None:
         leaves, moved = renumbered(plan, len(work.leaves))
         work.leaves.update(leaves)
-        add(work.indirect, moved.indirect)
-        work.given[leaf] = Columns(attributes, {one.id: moved.columns.at(position) for position, one
-                                                in enumerate(attributes[:len(moved.columns.attributes)])})
+        add(work.uses, moved.uses)
+        work.given[leaf] = moved.under(attributes)
         if plan.stream and plan.stream not in work.streams:
             work.streams.append(plan.stream)
         return
@@ -257,59 +384,43 @@ def _read_rdd_leaf(work: _Work, leaf: Node) -> None:
     work.leaves[len(work.leaves)] = found.datasets
 
 
-def _read_leaf(work: _Work, leaf: Node) -> Tuple[Dataset, ...]:
-    java = work.objects.get(leaf)
-    if java is None:
-        return ()
-    reader = RELATIONS.get(leaf.name)
-    if reader is None:
-        work.note(f"relation {leaf.class_name} is of an unknown kind")
-        return (unknown_relation(leaf.class_name),)
-    try:
-        datasets = reader(work.reading(leaf))
-    except OutOfTime:
-        raise
-    except Exception as error:  # noqa: BLE001  one broken relation costs that relation alone
-        work.note(f"relation {leaf.class_name} could not be read: {_short(error)}")
-        return (unknown_relation(leaf.class_name),)
-    for dataset in datasets:
-        if not dataset.known:
-            work.note(f"relation {dataset.name} is of an unknown kind")
-    return datasets
-
-
 def _inputs(work: _Work) -> Tuple[Dataset, ...]:
     unique: Dict[Tuple[str, str], Dataset] = {}
     for datasets in work.leaves.values():
         for dataset in datasets:
-            unique.setdefault(dataset.key, dataset)
+            if dataset.key not in work.targets:
+                unique.setdefault(dataset.key, dataset)
     return tuple(unique.values())
 
 
-def _columns(work: _Work, query: Node) -> Tuple[Dict[str, Lineage], Mapping[Source, FrozenSet[Transformation]]]:
-    lineage = ColumnLineage(work.numbers, work.limits.column_edges, given=work.given)
-    lineage.indirect.update(work.indirect)
+def _columns(work: _Work, node: Node, write: Write, query: Optional[Node], plans: Mapping[str, Node]) -> Written:
+    """The columns that a command writes and what decides about its rows; nothing where they can't be followed."""
+    lineage = work.columns()
+    names: Sequence[str] = ()
     try:
-        result = lineage.evaluate(query)
-    except TooManyEdges as error:
-        work.note(str(error))
-        return {}, {}
+        if write.rows is not None and write.rows.columns is not None:
+            columns = write.rows.columns(lineage, node, plans)
+        elif query is not None:
+            columns = lineage.evaluate(query)
+            names = write.names or string_list(node.fields.get("outputColumnNames"))
+        else:
+            return Written()
+        written = lineage.written(columns, names if len(names) == len(columns.attributes) else ())
+    except (TooManyEdges, OutOfTime) as error:
+        work.note(f"no columns: {error}")
+        return Written()
     except Exception as error:  # noqa: BLE001  an unforeseen operator costs the columns, not the datasets
-        work.note(f"columns could not be followed: {_short(error)}")
-        return {}, {}
-    columns = {attribute.name: result.lineage[attribute.id] for attribute in result.attributes
-               if result.lineage.get(attribute.id)}
-    edges = sum(map(len, columns.values()))
-    if edges > work.limits.column_edges:
-        work.note(f"{edges} column edges are over the limit {work.limits.column_edges}: no columns")
-        return {}, {}
-    return columns, lineage.indirect
+        work.note(f"no columns: they could not be followed: {_short(error)}")
+        return Written()
+    if lineage.lost:
+        work.note(f"columns could not be followed: {', '.join(sorted(lineage.lost)[:10])}")
+    return written
 
 
-def _is_command(work: _Work, root: Node) -> bool:
-    """Whether a root without a reader is a command: by its package, its name, or being V2 DDL."""
-    return (".execution.command." in root.class_name or root.name.endswith(("Command", "CommandEdge"))
-            or root.name in ("SetCatalogAndNamespace", "ShowTables", "DescribeRelation"))
+def _is_command(root: Node, function: str) -> bool:
+    """Whether a root without a reader is a command: by the execution's name, the package, or the class's name."""
+    return (function == "command" or ".execution.command." in root.class_name
+            or root.name.endswith(("Command", "CommandEdge")))
 
 
 def _short(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from adb_lineage.capture.events import Application, RunEvents, build_events, bui
 from adb_lineage.capture.executions import Captured, Executions
 from adb_lineage.capture.jvm import Jvm, OutOfTime
 from adb_lineage.capture.memory import Memory
+from adb_lineage.capture.places import Places
 from adb_lineage.capture.plan import Node
 from adb_lineage.capture.readers import Reading, Write
 from adb_lineage.capture.readers.streams import sink
@@ -74,6 +75,7 @@ class Capture:
         self._surroundings: Dict[str, Surroundings] = {}
         self._memory = Memory()
         self._streams = Streams(self._stream_analysis, self._emit_stream, self._memory.forget_stream)
+        self._places = Places()
         self._stop = threading.Event()
         self._busy = True
         self._process = os.getpid()
@@ -166,17 +168,17 @@ class Capture:
     def _captured(self, finished: Finished, jvm: Jvm) -> Optional[Captured]:
         """The analysed query; None for one that only shows the result of a command which came before."""
         query = finished.query
-        executed = self._capabilities.ask(jvm, "executed_command", query)
-        if executed is not None and jvm.class_name(executed).endswith(".CommandResult"):
+        if self._repeats(jvm, query):
             return None
         analysis = analyse(query, self._means(finished, jvm), keep_plan=self._options.logical_plan,
                            remember=finished.function in CHECKPOINTS and not finished.failure,
-                           before_rdd=finished.before_rdd)
+                           before_rdd=finished.before_rdd, function=finished.function)
         captured = Captured(finished, analysis)
         try:
             captured.statement = self._statement(jvm, query)
-            if analysis.outputs and not finished.failure:
-                captured.statistics = self._statistics(jvm, query)
+            if len(analysis.outputs) == 1 and not finished.failure:
+                counted = self._statistics(jvm, query)
+                captured.statistics = {analysis.outputs[0].dataset.key: counted} if counted else {}
         except OutOfTime:
             pass  # extras only; the datasets are there
         return captured
@@ -236,12 +238,19 @@ class Capture:
         finally:
             self.round_trips += jvm.round_trips
 
+    def _repeats(self, jvm: Jvm, query: Any) -> bool:
+        """Whether a query only shows the result of commands that ran before: of one, or of a multi-insert's."""
+        executed = self._capabilities.ask(jvm, "executed_command", query)
+        if executed is not None and jvm.class_name(executed).endswith(".Union"):
+            executed = jvm.ask(executed, "children", "head")
+        return executed is not None and jvm.class_name(executed).endswith(".CommandResult")
+
     def _session(self, finished: Finished, jvm: Jvm) -> Surroundings:
         known = self._surroundings.get(finished.session)
         if known is None:
             if len(self._surroundings) > 1000:
                 self._surroundings.clear()
-            known = Surroundings.of(jvm, jvm.ask(finished.stream or finished.query, "sparkSession"))
+            known = Surroundings.of(jvm, jvm.ask(finished.stream or finished.query, "sparkSession"), self._places)
             self._surroundings[finished.session] = known
         return known
 
@@ -294,6 +303,7 @@ class Capture:
         self.counters["skipped" if reason else "captured"] += 1
         run_id = built.run_id if built else identity(self.application, finished)
         self._record.note(run_id, **_facts(captured, reason, environment, built))
+        self._remember(captured)
         for part in (*captured.parts, finished):
             self.tap.done(part)
 
@@ -316,6 +326,19 @@ class Capture:
         facts = _facts(Captured(told, run.analysis, statement), reason, environment, built)
         self._record.note(built.run_id, **facts)
 
+    def _remember(self, captured: Captured) -> None:
+        """Where the tables of a finished query lie, for statements that only name them."""
+        for dataset in captured.analysis.inputs:
+            self._places.remember(dataset)
+        if not captured.finished.failure:
+            for output in captured.analysis.outputs:
+                if output.lifecycle == "DROP":
+                    self._places.forget(output.dataset)
+                else:
+                    if output.previous is not None:
+                        self._places.forget(output.previous)
+                    self._places.remember(output.dataset)
+
 
 def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
            built: Optional[RunEvents]) -> Dict[str, Any]:
@@ -335,7 +358,7 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
         "failed": finished.failure.partition("\n")[0][:STATEMENT_CHARACTERS],
         "inputs": [_named(one) for one in analysis.inputs],
         "outputs": [_named(one.dataset) for one in analysis.outputs],
-        "columns": sum(len(one.columns) for one in analysis.outputs),
+        "columns": sum(len(one.written.columns) for one in analysis.outputs),
         "notes": list(analysis.notes),
         "seconds": round(captured.seconds, 4),
         "round_trips": captured.round_trips,

@@ -1,40 +1,36 @@
 """Column lineage of an analysed plan.
 
 The plan is evaluated bottom-up. Each operator turns the columns of its children into its own; a column is an ExprId
-with what it is made of. Scopes are exact: an ExprId means what it means below the operator that uses it. The cost is
-linear in the plan; nothing recurses on operators or expressions, only on nested subqueries.
+with its origin. Scopes are exact: an ExprId means what it means below the operator that uses it. A subplan that is
+used several times is evaluated once, so the cost is linear in the description of the plan; nothing recurses on
+operators or expressions, only on nested subqueries and on members of structs.
 """
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
-from adb_lineage.capture.plan import ExprId, Node, is_expression
+from adb_lineage.capture.datasets import is_internal
+from adb_lineage.capture.expressions import ATTRIBUTES, OUTER, SUBQUERIES, steps
+from adb_lineage.capture.operators import OPERATORS, WHOLE, by_shape
+from adb_lineage.capture.origins import EMPTY, Origin, of_leaf, union
+from adb_lineage.capture.plan import Node, is_plan, string_list
+from adb_lineage.capture.scopes import NO_COLUMNS, Attribute, Columns, around, attributes_of
+from adb_lineage.capture.sql_text import Text, text_of
 from adb_lineage.capture.transformations import (
-    AGGREGATION,
-    CONDITIONAL,
-    FILTER,
-    GROUP_BY,
     IDENTITY,
-    JOIN,
-    NOTHING,
-    SORT,
     TRANSFORMATION,
-    WINDOW,
     Lineage,
+    Path,
     Source,
     Transformation,
+    Ways,
     add,
-    chain,
     through,
 )
 
-# Spark functions from whose result the value can't be read back (OpenLineage's list).
-MASKING = frozenset(("Crc32", "HiveHash", "Md5", "Murmur3Hash", "Sha1", "Sha2", "XxHash64", "Mask"))
-RANKING = frozenset(("RowNumber", "Rank", "DenseRank", "PercentRank", "CumeDist", "NTile"))
-COUNTING = frozenset(("Count",))
-LEFT_ONLY = ("LeftSemi", "LeftAnti")
-SUBQUERIES = ("plan", "query")
+# A text longer than this stays a name in the texts that use it.
+MAX_INNER_TEXT = 200
 
 
 class TooManyEdges(Exception):
@@ -42,383 +38,226 @@ class TooManyEdges(Exception):
 
 
 @dataclass(frozen=True)
-class Attribute:
-    """An output column of an operator."""
+class Written:
+    """What the columns of an output are made of.
 
-    id: Optional[ExprId]
-    name: str
+    columns     the lineage of each column that has one
+    texts       the SQL text that computes a column, where it is more than a copy
+    uses        the columns that the rows of the output depend on
+    use_texts   the SQL text of the condition, for each use
+    """
 
-
-@dataclass(frozen=True)
-class Columns:
-    """The output of an operator: its attributes in order, and what each is made of."""
-
-    attributes: Tuple[Attribute, ...]
-    lineage: Mapping[Optional[ExprId], Lineage]
-
-    def at(self, position: int) -> Lineage:
-        """The lineage of the column at a position."""
-        return self.lineage.get(self.attributes[position].id, NOTHING)
-
-
-EMPTY = Columns((), {})
+    columns: Mapping[str, Lineage] = field(default_factory=dict)
+    texts: Mapping[str, str] = field(default_factory=dict)
+    uses: Mapping[Source, Ways] = field(default_factory=dict)
+    use_texts: Mapping[Tuple[Source, Transformation], str] = field(default_factory=dict)
 
 
 @dataclass
 class ColumnLineage:
-    """Evaluates one plan. `leaves` gives each leaf relation its number, `indirect` collects the plan-wide uses."""
+    """Evaluates one plan.
+
+    leaves      the number of each leaf relation
+    max_edges   the budget; ten times as many are looked at
+    check       called now and then; what it raises ends the evaluation
+    uses        the columns that the rows of the whole plan depend on
+    lost        names of columns that could not be followed
+    given       the columns of leaves that stand for a plan which was evaluated before
+    """
 
     leaves: Mapping[Node, int]
     max_edges: int
-    indirect: Dict[Source, FrozenSet[Transformation]] = field(default_factory=dict)
-    unknown: List[str] = field(default_factory=list)
+    check: Callable[[], None] = lambda: None
+    uses: Dict[Source, Ways] = field(default_factory=dict)
+    use_texts: Dict[Tuple[Source, Transformation], str] = field(default_factory=dict)
+    lost: Set[str] = field(default_factory=set)
     given: Mapping[Node, Columns] = field(default_factory=dict)
-    """The columns of leaves that stand for a plan which was evaluated before."""
-    _definitions: Dict[int, Columns] = field(default_factory=dict)
+    definitions: Dict[int, Columns] = field(default_factory=dict)
     _edges: int = 0
 
     def evaluate(self, plan: Node, outer: Optional[Columns] = None) -> Columns:
         """The output columns of a plan; `outer` is the scope around a correlated subquery.
 
-        Raises TooManyEdges when the budget is used up.
+        Raises TooManyEdges when the budget is used up, and what `check` raises.
         """
-        results: List[Columns] = []
+        parents: Dict[Node, int] = {plan: 1}
+        for node in plan.walk():
+            for child in node.children:
+                parents[child] = parents.get(child, 0) + 1
+        evaluated: Dict[Node, Columns] = {}
         todo: List[Tuple[Node, bool]] = [(plan, False)]
         while todo:
             node, ready = todo.pop()
-            if not ready:
+            if node in evaluated:
+                continue
+            if not ready and node.name not in WHOLE:
                 todo.append((node, True))
                 todo.extend((child, False) for child in reversed(node.children))
                 continue
-            count = len(node.children)
-            children = results[len(results) - count:] if count else []
-            del results[len(results) - count:]
-            result = _OPERATORS.get(node.name, _by_shape)(self, node, children, outer)
-            self._spend(sum(map(len, result.lineage.values())) if node.name in _COSTLY else len(result.attributes))
-            results.append(result)
-        return results[0]
+            self.check()
+            children = [] if node.name in WHOLE else [evaluated[child] for child in node.children]
+            evaluated[node] = OPERATORS.get(node.name, by_shape)(self, node, children, outer)
+            for child in node.children:  # wide plans: what nobody needs any more goes
+                parents[child] -= 1
+                if not parents[child]:
+                    evaluated.pop(child, None)
+        return evaluated[plan]
 
-    def _spend(self, edges: int) -> None:
+    def spend(self, edges: int) -> None:
+        """Count work against the budget. Raises TooManyEdges."""
         self._edges += edges
         if self._edges > self.max_edges * 10:
             raise TooManyEdges(f"more than {self.max_edges} column edges")
 
-    def value(self, expression: Node, scope: Columns, outer: Optional[Columns],
-              use: Transformation = IDENTITY) -> Lineage:
-        """What an expression is made of."""
-        if expression.name in ("AttributeReference", "Alias") and use == IDENTITY:  # the common case, shared
-            plain = expression if expression.name == "AttributeReference" else expression.children[0]
-            if plain.name == "AttributeReference":
-                return _look_up(plain, scope, outer)
-        total: Dict[Source, FrozenSet[Transformation]] = {}
-        todo = [(expression, use)]
+    def lineage(self, expression: Node, scope: Columns, outer: Optional[Columns],
+                way: Transformation = IDENTITY, path: Path = (), depth: int = 0) -> Lineage:
+        """What an expression, or the member of it at a path, is made of."""
+        total: Dict[Source, Ways] = {}
+        todo = [(expression, way, path)]
+        met: Set[Tuple[Node, Transformation, Path]] = set()
         while todo:
-            node, way = todo.pop()
-            if node.name in ("AttributeReference", "OuterReference"):
-                inner = node if node.name == "AttributeReference" else _inner_attribute(node)
-                add(total, through(way, _look_up(inner, scope, outer)))
+            one = todo.pop()
+            if one in met:
+                continue
+            met.add(one)
+            node, way, path = one
+            if node.name in ATTRIBUTES or node.name in OUTER:
+                add(total, through(way, self.origin_of(node, scope, outer).member(path, depth)))
                 continue
             for name in SUBQUERIES:
-                inner_plan = node.fields.get(name)
-                if isinstance(inner_plan, Node) and not is_expression(inner_plan):
-                    columns = self.evaluate(inner_plan, _around(scope, outer))
-                    for attribute in columns.attributes:
-                        add(total, through(way, columns.lineage.get(attribute.id, NOTHING)))
-            todo.extend(_EXPRESSIONS.get(node.name, _plain)(node, way))
+                inner = node.fields.get(name)
+                if isinstance(inner, Node) and is_plan(inner):
+                    for origin in self.evaluate(inner, around(scope, outer)).row():
+                        add(total, through(way, origin.member(path, depth)))
+            todo.extend(steps(node, way, path))
+        self.spend(len(total))
         return total
+
+    def origin(self, expression: Node, scope: Columns, outer: Optional[Columns]) -> Origin:
+        """The origin of an expression's value."""
+        plain = expression.children[0] if expression.name == "Alias" else expression
+        if plain.name in ATTRIBUTES:  # the common case: shared, not copied
+            return self.origin_of(plain, scope, outer)
+
+        def member(path: Path, depth: int) -> Lineage:
+            return self.lineage(plain, scope, outer, IDENTITY, path, depth)
+
+        def text(depth: int) -> Text:
+            return self.text(plain, scope, outer, depth)
+
+        return Origin(self.lineage(plain, scope, outer), member, text)
+
+    def origin_of(self, reference: Node, scope: Columns, outer: Optional[Columns]) -> Origin:
+        """The origin of the column that a reference names."""
+        attribute = _attribute_of(reference)
+        if attribute is None:
+            return EMPTY
+        identity = attribute.expr_id()
+        for one in (scope, outer) if reference.name in ATTRIBUTES else (outer, scope):
+            found = one.origins.get(identity) if one is not None else None
+            if found is not None:
+                return found
+        self.lost.add(str(attribute.fields.get("name", "?")))
+        return EMPTY
+
+    def text(self, expression: Node, scope: Columns, outer: Optional[Columns], depth: int = 0) -> Text:
+        """The SQL text of an expression in terms of source columns, as far as that stays short."""
+        names = scope if outer is None else around(scope, outer)
+
+        def name_of(reference: Node) -> Text:
+            attribute = _attribute_of(reference)
+            name = str(attribute.fields.get("name", "?")) if attribute is not None else "?"
+            inner = self.origin_of(reference, scope, outer).text(depth)
+            if attribute is not None and name in names.ambiguous:
+                qualifier = string_list(attribute.fields.get("qualifier"))
+                return Text(".".join((*qualifier[-1:], name)), inner.udfs if inner else ())
+            if inner is None or not inner.sql:
+                return Text(name)
+            return inner if len(inner.sql) <= MAX_INNER_TEXT else Text(name, inner.udfs)
+
+        return text_of(expression, name_of)
 
     def use(self, expressions: Iterable[Node], way: Transformation, scope: Columns, outer: Optional[Columns]) -> None:
         """Note that the rows of the whole plan depend on these expressions (join, filter, sort, group by)."""
         for expression in expressions:
-            add(self.indirect, self.value(expression, scope, outer, way))
+            lineage = self.lineage(expression, scope, outer, way)
+            if not lineage:
+                continue
+            add(self.uses, lineage)
+            text = self.text(expression, scope, outer).description
+            for source, ways in lineage.items():
+                for one in ways:
+                    self.use_texts.setdefault((source, one), text)
+
+    def use_all(self, columns: Columns, way: Transformation) -> None:
+        """Note that the rows of the whole plan depend on all columns of an operator (DISTINCT, EXCEPT)."""
+        for origin in columns.row():
+            add(self.uses, through(way, origin.lineage))
 
     def named(self, expressions: Sequence[Node], scope: Columns, outer: Optional[Columns],
-              more: Optional[Columns] = None) -> Columns:
-        """The columns that a list of named expressions gives, behind those of `more`."""
-        attributes = list(more.attributes) if more else []
-        lineage = dict(more.lineage) if more else {}
+              before: Columns = NO_COLUMNS) -> Columns:
+        """The columns that a list of named expressions gives, behind those of `before`."""
+        attributes = list(before.attributes)
+        origins = dict(before.origins)
         for expression in expressions:
             identity = expression.expr_id()
             attributes.append(Attribute(identity, str(expression.fields.get("name", ""))))
-            lineage[identity] = self.value(expression, scope, outer)
-        return Columns(tuple(attributes), lineage)
-
-
-_Operator = Callable[[ColumnLineage, Node, List[Columns], Optional[Columns]], Columns]
-
-
-def _project(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    return work.named(node.trees("projectList"), children[0], outer)
-
-
-def _aggregate(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    work.use(node.trees("groupingExpressions"), GROUP_BY, children[0], outer)
-    return work.named(node.trees("aggregateExpressions"), children[0], outer)
-
-
-def _filter(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    work.use(node.trees("condition"), FILTER, children[0], outer)
-    return children[0]
-
-
-def _join(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    both = _together(children)
-    work.use(node.trees("condition"), JOIN, both, outer)
-    kind = node.fields.get("joinType")
-    kind_name = str(kind.get("object", kind.get("product-class", ""))) if isinstance(kind, dict) else ""
-    return children[0] if any(one in kind_name for one in LEFT_ONLY) else both
-
-
-def _sort(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    work.use(node.trees("order"), SORT, children[0], outer)
-    return children[0]
-
-
-def _window(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    return work.named(node.trees("windowExpressions"), children[0], outer, children[0])
-
-
-def _distinct(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    for attribute in children[0].attributes:
-        add(work.indirect, through(GROUP_BY, children[0].lineage.get(attribute.id, NOTHING)))
-    return children[0]
-
-
-def _deduplicate(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    work.use(node.trees("keys"), GROUP_BY, children[0], outer)
-    return children[0]
-
-
-def _union(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    """By position; the result carries the attributes of the first child."""
-    first = children[0]
-    lineage: Dict[Optional[ExprId], Lineage] = {}
-    for position, attribute in enumerate(first.attributes):
-        total: Dict[Source, FrozenSet[Transformation]] = {}
-        for child in children:
-            if position < len(child.attributes):
-                add(total, child.at(position))
-        lineage[attribute.id] = total
-    return Columns(first.attributes, lineage)
-
-
-def _except(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    """EXCEPT and INTERSECT: values come from the left, the right decides which rows stay."""
-    for child in children:
-        for attribute in child.attributes:
-            add(work.indirect, through(FILTER, child.lineage.get(attribute.id, NOTHING)))
-    return children[0]
-
-
-def _generate(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    made: Lineage = NOTHING
-    for generator in node.trees("generator"):
-        made = work.value(generator, children[0], outer, TRANSFORMATION)
-    child = children[0]
-    attributes = child.attributes + tuple(_attributes(node.trees("generatorOutput")))
-    lineage = dict(child.lineage)
-    lineage.update({attribute.id: made for attribute in attributes[len(child.attributes):]})
-    return Columns(attributes, lineage)
-
-
-def _expand(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    """Rollup, cube, grouping sets: the JSON lacks the projections, but positions match, the grouping id comes last."""
-    child = children[0]
-    attributes = tuple(_attributes(node.trees("output")))
-    lineage = {attribute.id: child.at(position) if position < len(child.attributes) else NOTHING
-               for position, attribute in enumerate(attributes)}
-    return Columns(attributes, lineage)
-
-
-def _cte_definition(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    work._definitions[int(node.fields.get("id", -1))] = children[0]
-    return children[0]
-
-
-def _cte_reference(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    definition = work._definitions.get(int(node.fields.get("cteId", -1)), EMPTY)
-    attributes = tuple(_attributes(node.trees("output")))
-    return Columns(attributes, {attribute.id: definition.at(position) if position < len(definition.attributes)
-                                else NOTHING for position, attribute in enumerate(attributes)})
-
-
-def _with_cte(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    return children[-1]
-
-
-def _lateral_join(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    left = children[0]
-    right = EMPTY
-    for expression in node.trees("right"):
-        plan = expression.fields.get("plan")
-        if isinstance(plan, Node):
-            right = work.evaluate(plan, _around(left, outer))
-    both = _together([left, right])
-    work.use(node.trees("condition"), JOIN, both, outer)
-    return both
-
-
-def _leaf(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    """A leaf with a number is a source; any other (a range, a local relation, an RDD) starts from nothing."""
-    given = work.given.get(node)
-    if given is not None:
-        return given
-    number = work.leaves.get(node)
-    expressions = node.trees("output") or node.trees("dataCols") + node.trees("partitionCols")
-    attributes = tuple(_attributes(expressions))
-    if number is None:
-        return Columns(attributes, {attribute.id: NOTHING for attribute in attributes})
-    identity = frozenset((IDENTITY,))
-    return Columns(attributes, {attribute.id: {Source(number, attribute.name): identity} for attribute in attributes})
-
-
-def _by_shape(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
-    """An operator without a rule: it passes its child on, unless it makes columns whose way can't be seen.
-
-    A Python, pandas, Arrow, Scala or script operator lists new attributes; each is taken to depend on all columns.
-    """
-    if not children:
-        return _leaf(work, node, children, outer)
-    below = _together(children)
-    made = tuple(_attributes(node.trees("output") or node.trees("resultAttrs") or node.trees("serializer")))
-    if not made or all(attribute.id in below.lineage for attribute in made):
-        return below
-    used: Dict[Source, FrozenSet[Transformation]] = {}
-    for attribute in below.attributes:
-        add(used, through(TRANSFORMATION, below.lineage.get(attribute.id, NOTHING)))
-    work._spend(len(used) * len(made))
-    lineage: Dict[Optional[ExprId], Lineage] = {
-        attribute.id: below.lineage.get(attribute.id, used) for attribute in made}
-    return Columns(made, lineage)
-
-
-_OPERATORS: Dict[str, _Operator] = {
-    "Project": _project,
-    "Aggregate": _aggregate,
-    "Filter": _filter,
-    "Join": _join,
-    "Sort": _sort,
-    "Window": _window,
-    "Distinct": _distinct,
-    "Deduplicate": _deduplicate,
-    "Union": _union,
-    "Except": _except,
-    "Intersect": _except,
-    "Generate": _generate,
-    "Expand": _expand,
-    "CTERelationDef": _cte_definition,
-    "CTERelationRef": _cte_reference,
-    "WithCTE": _with_cte,
-    "LateralJoin": _lateral_join,
-}
-_COSTLY = frozenset(("Project", "Aggregate", "Union"))
-
-_Uses = Iterable[Tuple[Node, Transformation]]
-
-
-def _plain(node: Node, way: Transformation) -> _Uses:
-    """Any function: its result is a transformation of each argument."""
-    inner = TRANSFORMATION._replace(masking=node.name in MASKING)
-    return [(child, chain(way, inner)) for child in node.children]
-
-
-def _same(node: Node, way: Transformation) -> _Uses:
-    return [(child, way) for child in node.children]
-
-
-def _cast(node: Node, way: Transformation) -> _Uses:
-    """A cast to the type the column has anyway (store assignment) changes nothing."""
-    child = node.children[0] if node.children else None
-    if child is not None and child.fields.get("dataType") == node.fields.get("dataType"):
-        return [(child, way)]
-    return _plain(node, way)
-
-
-def _case_when(node: Node, way: Transformation) -> _Uses:
-    """Children are condition, value, condition, value, …, and the else value when their number is odd."""
-    pairs = len(node.children) // 2 * 2
-    return [(child, chain(way, CONDITIONAL if position % 2 == 0 and position < pairs else TRANSFORMATION))
-            for position, child in enumerate(node.children)]
-
-
-def _if(node: Node, way: Transformation) -> _Uses:
-    return [(child, chain(way, CONDITIONAL if position == 0 else TRANSFORMATION))
-            for position, child in enumerate(node.children)]
-
-
-def _coalesce(node: Node, way: Transformation) -> _Uses:
-    return [(child, chain(way, one)) for child in node.children for one in (CONDITIONAL, TRANSFORMATION)]
-
-
-def _aggregate_expression(node: Node, way: Transformation) -> _Uses:
-    function = node.child("aggregateFunction")
-    for child in node.children:
-        if child is function:
-            counting = AGGREGATION._replace(masking=child.name in COUNTING)
-            yield from ((one, chain(way, counting)) for one in child.children)
-        else:
-            yield child, chain(way, CONDITIONAL)
-
-
-def _window_expression(node: Node, way: Transformation) -> _Uses:
-    """The function's arguments are direct, but for ranking functions; partition, order and frame are indirect."""
-    for position, child in enumerate(node.children):
-        if position == 0 and child.name not in RANKING:
-            yield child, chain(way, TRANSFORMATION)
-        else:
-            yield child, chain(way, WINDOW)
-
-
-_EXPRESSIONS: Dict[str, Callable[[Node, Transformation], _Uses]] = {
-    "Alias": _same,
-    "Cast": _cast,
-    "UpCast": _cast,
-    "AnsiCast": _cast,
-    "CheckOverflowInTableInsert": _same,
-    "CaseWhen": _case_when,
-    "If": _if,
-    "Coalesce": _coalesce,
-    "AggregateExpression": _aggregate_expression,
-    "WindowExpression": _window_expression,
-    "KnownNotNull": _same,
-    "KnownNullable": _same,
-    "KnownFloatingPointNormalized": _same,
-    "NormalizeNaNAndZero": _same,
-    "SortOrder": _same,
-}
-
-
-def _attributes(expressions: Iterable[Node]) -> List[Attribute]:
-    return [Attribute(one.expr_id(), str(one.fields.get("name", ""))) for one in expressions]
-
-
-def _look_up(attribute: Optional[Node], scope: Columns, outer: Optional[Columns]) -> Lineage:
-    if attribute is None:
-        return NOTHING
-    identity = attribute.expr_id()
-    found = scope.lineage.get(identity)
-    if found is None and outer is not None:
-        found = outer.lineage.get(identity)
-    return NOTHING if found is None else found
-
-
-def _inner_attribute(reference: Node) -> Optional[Node]:
-    inner = reference.child("e") or (reference.children[0] if reference.children else None)
-    while inner is not None and inner.name != "AttributeReference":
-        inner = inner.children[0] if inner.children else None
-    return inner
-
-
-def _around(scope: Columns, outer: Optional[Columns]) -> Columns:
-    return scope if outer is None else _together([outer, scope])
-
-
-def _together(children: Sequence[Columns]) -> Columns:
-    if len(children) == 1:
-        return children[0]
-    attributes: Tuple[Attribute, ...] = ()
-    lineage: Dict[Optional[ExprId], Lineage] = {}
-    for child in children:
-        attributes += child.attributes
-        lineage.update(child.lineage)
-    return Columns(attributes, lineage)
+            origins[identity] = self.origin(expression, scope, outer)
+        return Columns(tuple(attributes), origins)
+
+    def leaf(self, node: Node) -> Columns:
+        """A leaf with a number is a source; any other (a range, a local relation, an RDD) starts from nothing."""
+        known = self.given.get(node)
+        if known is not None:
+            return known
+        number = self.leaves.get(node)
+        attributes = attributes_of(node.trees("output") or node.trees("dataCols") + node.trees("partitionCols"))
+        return Columns(attributes, {
+            one.id: EMPTY if number is None or is_internal(one.name) else of_leaf(number, one.name)
+            for one in attributes})
+
+    def opaque(self, attributes: Tuple[Attribute, ...], below: Columns, text: Text) -> Columns:
+        """Columns that code nobody can look into makes: those that are not passed on depend on all that came in."""
+        used: Dict[Source, Ways] = {}
+        for origin in below.row():
+            add(used, through(TRANSFORMATION, origin.lineage))
+        self.spend(len(used))
+        made = Origin(used, None, lambda depth: text)
+        return Columns(attributes, {one.id: below.origins.get(one.id, made) for one in attributes})
+
+    def by_position(self, attributes: Tuple[Attribute, ...], rows: Sequence[Sequence[Origin]]) -> Columns:
+        """Columns each of which is, by position, a value out of one of several rows of origins."""
+        origins = {one.id: union([row[position] for row in rows if position < len(row)] or [EMPTY])
+                   for position, one in enumerate(attributes)}
+        if len(rows) > 1:
+            self.spend(sum(len(one.lineage) for one in origins.values()))
+        return Columns(attributes, origins)
+
+
+    def written(self, columns: Columns, names: Sequence[str] = ()) -> Written:
+        """What is written when these columns are, under these names (their own without), by position.
+
+        Two columns of one name become one. Raises TooManyEdges when they are more than the budget allows.
+        """
+        lineages: Dict[str, Dict[Source, Ways]] = {}
+        texts: Dict[str, str] = {}
+        for position, origin in enumerate(columns.row()):
+            name = names[position] if position < len(names) else columns.attributes[position].name
+            if not origin.lineage or is_internal(name):
+                continue
+            add(lineages.setdefault(name, {}), origin.lineage)
+            text = origin.text()
+            if text is not None and text.sql:
+                texts.setdefault(name, text.description)
+        edges = sum(map(len, lineages.values())) + len(self.uses)
+        if edges > self.max_edges:
+            raise TooManyEdges(f"{edges} column edges are more than the limit {self.max_edges}")
+        return Written(lineages, texts, self.uses, self.use_texts)
+
+
+def _attribute_of(reference: Node) -> Optional[Node]:
+    """The attribute inside an outer reference, or the reference itself."""
+    found: Optional[Node] = reference
+    while found is not None and found.name not in ATTRIBUTES:
+        found = found.child("e") or (found.children[0] if found.children else None)
+    return found

@@ -14,6 +14,8 @@ from adb_lineage.capture.plan import data_type
 UNITY_NAMESPACE = "unity-catalog"
 _STORE_SCHEMES = {"s3a": "s3", "s3n": "s3", "abfs": "abfss", "wasb": "wasbs"}
 _STORES = frozenset(("s3", "gs", "abfss", "wasbs"))
+_INTERNAL_COLUMNS = frozenset(("_metadata", "_change_type", "_commit_version", "_commit_timestamp", "__row_operation"))
+_INTERNAL_PREFIXES = ("_databricks_internal", "__delta_", "_row-id-col-", "_row-commit-version-col-")
 _PARTITION = re.compile(r"[^/=]+=[^/=]*")
 _URI = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-]*):(?://(?P<authority>[^/]*))?(?P<path>.*)", re.DOTALL)
 
@@ -114,11 +116,17 @@ def from_path(path: str, *, escaped: bool = False) -> Dataset:
     return Dataset(f"{scheme}://{authority}" if authority else scheme, name)
 
 
+def is_internal(column: str) -> bool:
+    """Whether a column is the engine's own: of row tracking, change data, file metadata, row-level commands."""
+    return column in _INTERNAL_COLUMNS or column.startswith(_INTERNAL_PREFIXES)
+
+
 def fields_of(schema: Any) -> Tuple[Field, ...]:
     """The columns of a StructType in its JSON form."""
     if not isinstance(schema, dict):
         return ()
-    return tuple(_field(one) for one in schema.get("fields", ()) if isinstance(one, dict))
+    return tuple(_field(one) for one in schema.get("fields", ())
+                 if isinstance(one, dict) and not is_internal(str(one.get("name"))))
 
 
 def fields_of_type(value: Any) -> Tuple[Field, ...]:

@@ -7,6 +7,8 @@ import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import org.apache.spark.sql.catalyst.InternalRow;
+import org.apache.spark.sql.catalyst.expressions.ExprId;
+import org.apache.spark.sql.catalyst.expressions.Expression;
 import org.apache.spark.sql.catalyst.plans.QueryPlan;
 import org.apache.spark.sql.catalyst.trees.TreeNode;
 import org.apache.spark.sql.types.DataType;
@@ -16,8 +18,10 @@ import org.apache.spark.sql.types.Metadata;
  * Writes a plan as JSON text within a limit of characters and time, each tree once: plans share subplans, and Spark's
  * own `toJSON` and `collectLeaves` visit those again and again. The text has the elements of `toJSON` (a flat
  * pre-order array, fields named by constructor parameters); operators are marked, a tree that came before is
- * `{"ref": n}`, n being its place among all elements of the text. Compiled in the driver JVM by Spark's own Janino, hence no generics, no lambdas.
- * Asks plans nothing but their constructor parameters and children.
+ * `{"ref": n}`, or `{"tree": n}` where it stands alone, n being its place among all elements of the text. Functions
+ * have their `sql-name`.
+ * Compiled in the driver JVM by Spark's own Janino, hence no generics, no lambdas. Asks plans nothing but their
+ * constructor parameters and children.
  */
 public final class Describer {
 
@@ -137,12 +141,14 @@ public final class Describer {
       text.append("{\"class\":\"").append(node.getClass().getName());
       text.append("\",\"num-children\":").append(children.length);
       if (node instanceof QueryPlan) text.append(",\"operator\":true");
+      if (node instanceof Expression && children.length > 0) function((Expression) node);
       Object[] values = parameters(node);
       String[] names = names(node, values.length);
+      boolean expression = node instanceof Expression;
       boolean literal = node.getClass().getName().endsWith(".Literal");
       boolean terse = detail < ALL && children.length > 0;
       for (int i = 0; i < values.length; i++) {
-        if (values[i] instanceof Metadata) continue;
+        if (values[i] instanceof Metadata || (expression && isIdle(names[i], values[i]))) continue;
         text.append(',');
         string(text, names[i], MAX_STRING);
         text.append(':');
@@ -151,6 +157,26 @@ public final class Describer {
       }
       if (terse) inner(values);
       text.append('}');
+    }
+
+    /** Parameters of expressions that say nothing about columns: there are very many expressions. */
+    private boolean isIdle(String name, Object value) {
+      return value == null || value == scala.None$.MODULE$ || name.equals("nullable") || name.equals("timeZoneId")
+          || name.equals("nonInheritableMetadataKeys");
+    }
+
+    /** The function's name in SQL, which the class does not always tell. */
+    private void function(Expression expression) {
+      String kind = expression.getClass().getName();
+      String name;
+      try {
+        name = expression.prettyName();
+      } catch (RuntimeException unnamed) {
+        return;
+      }
+      if (kind.toLowerCase().endsWith("." + name)) return;
+      text.append(",\"sql-name\":");
+      string(text, name, MAX_STRING);
     }
 
     /** The plans inside expressions that are left out. */
@@ -197,6 +223,7 @@ public final class Describer {
         int child = place(value, children);
         if (child >= 0) text.append(child);
         else if (terse && !(value instanceof QueryPlan)) text.append("null");
+        else if (places.containsKey(value)) text.append("{\"tree\":").append(places.get(value)).append('}');
         else flat((TreeNode) value);
       } else if (value instanceof Boolean || value instanceof Integer || value instanceof Long
           || value instanceof Short || value instanceof Byte) {
@@ -204,6 +231,9 @@ public final class Describer {
       } else if (value instanceof String || value instanceof Number || value instanceof Character
           || value instanceof java.util.UUID || value instanceof Enum) {
         string(text, String.valueOf(value), MAX_STRING);
+      } else if (value instanceof ExprId) {
+        text.append("{\"id\":").append(((ExprId) value).id());
+        text.append(",\"jvmId\":\"").append(((ExprId) value).jvmId()).append("\"}");
       } else if (value instanceof DataType) {
         if (depth == 0) type((DataType) value); else text.append("null");
       } else if (value instanceof scala.collection.Map) {
@@ -213,7 +243,8 @@ public final class Describer {
       } else if (value.getClass().getName().endsWith("$")) {
         text.append("{\"object\":\"").append(value.getClass().getName()).append("\"}");
       } else if (value instanceof scala.Product && depth < 4
-          && value.getClass().getName().startsWith("org.apache.spark.sql.catalyst.")) {
+          && (value.getClass().getName().startsWith("org.apache.spark.sql.catalyst.")
+          || value.getClass().getName().endsWith(".types.StructField"))) {
         product((scala.Product) value, depth);
       } else {
         text.append("null");
@@ -227,7 +258,7 @@ public final class Describer {
       }
       Object[] many = elements(value);
       boolean trees = many.length > 0 && (many[0] instanceof TreeNode || many[0] instanceof scala.collection.Iterable);
-      if (many.length > MAX_VALUES && !trees) {
+      if (many.length > MAX_VALUES && !trees && !(many[0] instanceof String)) {
         text.append("null");
         return;
       }

@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from typing import Any, Dict, FrozenSet, Iterable, List, Mapping, Optional, Set, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Tuple
 
 from adb_lineage._version import __version__
 from adb_lineage.capture.analysis import Analysis, Output
@@ -18,7 +18,7 @@ from adb_lineage.capture.datasets import Dataset, Field
 from adb_lineage.capture.executions import Captured
 from adb_lineage.capture.streams import StreamRun
 from adb_lineage.capture.tap import Finished
-from adb_lineage.capture.transformations import Source, Transformation
+from adb_lineage.capture.transformations import Lineage, Source, Transformation
 from adb_lineage.openlineage_client import event_v2, facet_v2, generate_static_uuid
 
 PRODUCER = f"https://pypi.org/project/adb-lineage/{__version__}"
@@ -88,7 +88,7 @@ def build_events(application: Application, captured: Captured, environment: Mapp
         eventTime=_iso(finished.ended), producer=PRODUCER, run=run(outcome), job=job,
         eventType=event_v2.RunState.FAIL if finished.failure else event_v2.RunState.COMPLETE,
         inputs=[event_v2.InputDataset(one.namespace, one.name, facets=_facets(one)) for one in analysis.inputs],
-        outputs=[_output(analysis, one, captured.statistics) for one in analysis.outputs])
+        outputs=[_output(analysis, one, captured.statistics.get(one.dataset.key, {})) for one in analysis.outputs])
     return RunEvents(run_id, job_name, (start, end))
 
 
@@ -206,25 +206,35 @@ def _fields(schema: Iterable[Field]) -> List[Any]:
 
 def _column_lineage(analysis: Analysis, output: Output) -> Optional[Any]:
     module = facet_v2.column_lineage_dataset
-    sources = {name: _input_fields(analysis, lineage.items()) for name, lineage in output.columns.items()}
-    fields = {name: module.Fields(found) for name, found in sources.items() if found}
-    if not fields and not output.indirect:
+    written = output.written
+
+    def text_of_use(source: Source, way: Transformation) -> str:
+        return written.use_texts.get((source, way), "")
+
+    def input_fields(column: str, lineage: Lineage) -> List[Any]:
+        text = written.texts.get(column, "")
+        return _input_fields(analysis, lineage, lambda source, way: "" if way.subtype == "IDENTITY" else text)
+
+    fields = {column: module.Fields(input_fields(column, lineage)) for column, lineage in written.columns.items()}
+    if not fields and not written.uses:
         return None
-    return module.ColumnLineageDatasetFacet(fields, _input_fields(analysis, output.indirect.items()),
+    return module.ColumnLineageDatasetFacet(fields, _input_fields(analysis, written.uses, text_of_use),
                                             producer=PRODUCER)
 
 
-def _input_fields(analysis: Analysis, sources: Iterable[Tuple[Source, FrozenSet[Transformation]]]) -> List[Any]:
+def _input_fields(analysis: Analysis, lineage: Lineage, text_of: Callable[[Source, Transformation], str]) -> List[Any]:
     """Sources by dataset and column: a dataset read twice in a plan is one dataset here."""
     module = facet_v2.column_lineage_dataset
-    ways: Dict[Tuple[str, str, str], Set[Transformation]] = {}
-    for source, found in sources:
+    ways: Dict[Tuple[str, str, str], Dict[Transformation, str]] = {}
+    for source, found in lineage.items():
         for dataset in analysis.leaves.get(source.leaf, ()):
             for column in dataset.own_columns(source.column):
-                ways.setdefault((*dataset.key, column), set()).update(found)
+                texts = ways.setdefault((*dataset.key, column), {})
+                for way in found:
+                    texts[way] = texts.get(way) or text_of(source, way)
     return [module.InputField(namespace, name, column, [
-        module.Transformation(one.type, one.subtype, "", one.masking) for one in sorted(found)])
-        for (namespace, name, column), found in ways.items()]
+        module.Transformation(one.type, one.subtype, text, one.masking) for one, text in sorted(texts.items())])
+        for (namespace, name, column), texts in ways.items()]
 
 
 def _iso(milliseconds: int) -> str:

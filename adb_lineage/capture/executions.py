@@ -3,10 +3,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 from adb_lineage.capture.analysis import Analysis
 from adb_lineage.capture.tap import Finished
+
+Key = Tuple[str, str]
 
 MAX_ROOTS = 1000
 MAX_NESTED = 200
@@ -14,12 +16,15 @@ MAX_NESTED = 200
 
 @dataclass
 class Captured:
-    """An analysed execution, with what its nested executions contributed and the work that capturing it took."""
+    """An analysed execution, with what its nested executions contributed and the work that capturing it took.
+
+    `statistics` has the rows, bytes and files written to each output, by namespace and name.
+    """
 
     finished: Finished
     analysis: Analysis
     statement: str = ""
-    statistics: Dict[str, int] = field(default_factory=dict)
+    statistics: Dict[Key, Dict[str, int]] = field(default_factory=dict)
     seconds: float = 0.0
     round_trips: int = 0
     parts: List[Finished] = field(default_factory=list)
@@ -37,7 +42,7 @@ class Executions:
         if finished.root_id != finished.execution_id:
             return self._hold(captured)
         nested = self._waiting.pop(finished.execution_id, [])
-        if not captured.analysis.outputs:
+        if not captured.analysis.outputs and not captured.analysis.whole:
             return [*nested, captured]  # the root moved nothing itself: its parts stand for themselves
         return [_fold(captured, nested)]
 
@@ -69,13 +74,15 @@ class Executions:
 
 def _fold(root: Captured, nested: List[Captured]) -> Captured:
     analysis = root.analysis
+    counted = list(root.statistics.values())
     for part in nested:
         analysis = analysis.relocated(part.analysis)
-        if part.analysis.outputs and part.statistics and not root.statistics:
-            root.statistics = part.statistics
+        for key, numbers in part.statistics.items():
+            counted.append(numbers)
+            root.statistics.setdefault(key, numbers)
         root.parts.append(part.finished)
         root.parts.extend(part.parts)
+    if len(analysis.outputs) == 1 and counted:  # whichever part wrote, it wrote the one output
+        root.statistics = {analysis.outputs[0].dataset.key: counted[0]}
     root.analysis = analysis
     return root
-
-

@@ -26,10 +26,14 @@ class Jvm:
         """Time since the query's capture began."""
         return self._clock() - self._started
 
-    def call(self, target: Any, member: str, *arguments: Any) -> Any:
-        """One round trip. Raises OutOfTime at the deadline, and what Py4J raises for a member that is not there."""
+    def check(self) -> None:
+        """Raises OutOfTime at the deadline."""
         if self._clock() > self._deadline:
             raise OutOfTime(f"time budget used up after {self.round_trips} round trips")
+
+    def call(self, target: Any, member: str, *arguments: Any) -> Any:
+        """One round trip. Raises OutOfTime at the deadline, and what Py4J raises for a member that is not there."""
+        self.check()
         self.round_trips += 1
         return getattr(target, member)(*arguments)
 

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Callable, Dict, FrozenSet, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
-from adb_lineage.capture.columns import Attribute, Columns
 from adb_lineage.capture.datasets import Dataset
-from adb_lineage.capture.plan import ExprId, Node
-from adb_lineage.capture.transformations import Source, Transformation
+from adb_lineage.capture.origins import Origin
+from adb_lineage.capture.plan import ExprId
+from adb_lineage.capture.scopes import Attribute, Columns
+from adb_lineage.capture.transformations import Lineage, Source, Ways
 
 MAX_PLANS = 1000
 MAX_EDGES = 500_000
@@ -22,32 +23,35 @@ MAX_RDDS = 10_000
 
 @dataclass(frozen=True)
 class Remembered:
-    """A plan's leaves and columns.
+    """A plan's leaves, and what its columns were made of, without the plan itself.
 
+    attributes  the output columns, in order
+    lineages    what each of them is made of, in the same order
+    uses        the columns that its rows depend on
     stream      the run of the streaming query whose batches it describes, "" for none
     before_rdd  its result's RDD has a smaller number, 0 where that is not known
     """
 
     leaves: Mapping[int, Tuple[Dataset, ...]]
-    columns: Columns
-    indirect: Mapping[Source, FrozenSet[Transformation]]
+    attributes: Tuple[Attribute, ...]
+    lineages: Tuple[Lineage, ...]
+    uses: Mapping[Source, Ways]
     stream: str = ""
     before_rdd: int = 0
 
     @property
     def size(self) -> int:
         """Column edges."""
-        return len(self.indirect) + sum(map(len, self.columns.lineage.values()))
+        return len(self.uses) + sum(map(len, self.lineages))
 
     @property
     def names(self) -> Tuple[str, ...]:
         """The names of the output columns, in order."""
-        return tuple(attribute.name for attribute in self.columns.attributes)
+        return tuple(attribute.name for attribute in self.attributes)
 
-
-def attributes_of(expressions: Iterable[Node]) -> Tuple[Attribute, ...]:
-    """The attributes that a leaf lists as its output."""
-    return tuple(Attribute(one.expr_id(), str(one.fields.get("name", ""))) for one in expressions)
+    def under(self, attributes: Tuple[Attribute, ...]) -> Columns:
+        """Its columns under the attributes of a leaf that stands for it, by position."""
+        return Columns(attributes, {one.id: Origin(lineage) for one, lineage in zip(attributes, self.lineages)})
 
 
 Ids = Tuple[Optional[ExprId], ...]
@@ -64,7 +68,7 @@ class Memory:
 
     def remember(self, plan: Remembered) -> None:
         """Keep a plan; the oldest ones give way. Of a streaming query, it takes the place of an older one."""
-        ids = tuple(attribute.id for attribute in plan.columns.attributes)
+        ids = tuple(attribute.id for attribute in plan.attributes)
         if not ids or plan.size > MAX_EDGES:
             return
         if plan.stream:
@@ -122,9 +126,9 @@ def renumbered(plan: Remembered, first: int) -> Tuple[Dict[int, Tuple[Dataset, .
     """The same plan with its leaves numbered from `first` on, and those leaves."""
     numbers = {number: first + position for position, number in enumerate(plan.leaves)}
 
-    def moved(lineage: Mapping[Source, FrozenSet[Transformation]]) -> Dict[Source, FrozenSet[Transformation]]:
+    def moved(lineage: Lineage) -> Dict[Source, Ways]:
         return {Source(numbers[source.leaf], source.column): ways for source, ways in lineage.items()}
 
     leaves = {numbers[number]: datasets for number, datasets in plan.leaves.items()}
-    columns = Columns(plan.columns.attributes, {one: moved(lineage) for one, lineage in plan.columns.lineage.items()})
-    return leaves, Remembered(leaves, columns, moved(plan.indirect), plan.stream, plan.before_rdd)
+    lineages = tuple(map(moved, plan.lineages))
+    return leaves, Remembered(leaves, plan.attributes, lineages, moved(plan.uses), plan.stream, plan.before_rdd)

@@ -1,4 +1,4 @@
-"""Where tables lie, remembered from the relations that were seen: DDL names a table, not its location.
+"""Where tables lie, remembered from what was read and written: DDL names a table, not its location.
 
 Asking Spark's catalog instead would cost a call to the metastore, and on Unity Catalog a credential.
 """
@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
+from dataclasses import replace
 from typing import Optional, Tuple
 
-from adb_lineage.capture.datasets import Dataset, TableName
+from adb_lineage.capture.datasets import Dataset, Symlink
 
 MAX_TABLES = 10_000
-SESSION_CATALOG = "spark_catalog"
 
 
 class Places:
@@ -19,28 +19,31 @@ class Places:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tables: OrderedDict[Tuple[str, str, str], Dataset] = OrderedDict()
+        self._tables: OrderedDict[Tuple[str, str], Tuple[str, str]] = OrderedDict()
 
-    def remember(self, name: TableName, dataset: Dataset) -> None:
-        """A relation or a write told where the table lies."""
+    def remember(self, dataset: Dataset) -> None:
+        """A dataset with a table's name beside its location; one that has the name alone tells nothing."""
+        for link in dataset.symlinks:
+            if dataset.key != (link.namespace, link.name):
+                with self._lock:
+                    self._tables[_key(link)] = dataset.key
+                    self._tables.move_to_end(_key(link))
+                    while len(self._tables) > MAX_TABLES:
+                        self._tables.popitem(last=False)
+
+    def find(self, link: Symlink) -> Optional[Dataset]:
+        """The table where it was last seen; None for one that was not seen yet."""
         with self._lock:
-            self._tables[_key(name)] = dataset
-            self._tables.move_to_end(_key(name))
-            while len(self._tables) > MAX_TABLES:
-                self._tables.popitem(last=False)
+            found = self._tables.get(_key(link))
+        return None if found is None else replace(Dataset(*found), symlinks=(link,))
 
-    def find(self, name: TableName) -> Optional[Dataset]:
-        """Where the table was last seen; None for one that was not seen yet."""
-        with self._lock:
-            return self._tables.get(_key(name))
-
-    def forget(self, name: TableName) -> None:
+    def forget(self, dataset: Dataset) -> None:
         """The table is gone, or lies elsewhere now."""
         with self._lock:
-            self._tables.pop(_key(name), None)
+            for link in dataset.symlinks:
+                self._tables.pop(_key(link), None)
 
 
-def _key(name: TableName) -> Tuple[str, str, str]:
-    """Spark's session catalog is case-insensitive, and has no name of its own in older versions."""
-    catalog = name.catalog.lower()
-    return (catalog or SESSION_CATALOG, (name.database or "default").lower(), name.table.lower())
+def _key(link: Symlink) -> Tuple[str, str]:
+    """Spark's session catalog and Unity Catalog are case-insensitive."""
+    return link.namespace, link.name.lower()

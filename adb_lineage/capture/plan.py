@@ -3,8 +3,8 @@
 `TreeNode.toJSON` gives a flat pre-order array: each element has `class`, `num-children` and one entry for each
 constructor parameter. A parameter that is a child holds its index among the children; any other tree (an expression,
 a plan that is no child) is an array of its own. Relations, maps and paths are null there. Our describer writes the
-same, but each tree once: `{"ref": n}` is the element that came n-th in the text, so a plan is a graph whose nodes may
-have several parents. `{"type-ref": n}` is a data type out of a list.
+same, but each tree once: `{"ref": n}` (`{"tree": n}` outside a flat array) is the element that came n-th in the text,
+so a plan is a graph whose nodes may have several parents. `{"type-ref": n}` is a data type out of a list.
 Plans can be deeper than Python's stack, so nothing here recurses on operators or expressions.
 """
 from __future__ import annotations
@@ -40,13 +40,14 @@ class Node:
         return value if isinstance(value, Node) else None
 
     def trees(self, field: str) -> Tuple[Node, ...]:
-        """All trees in a parameter that is a list of them (or a list of lists), in order."""
-        return tuple(_trees_in(self.fields.get(field), self.children))
+        """All trees in a parameter that is one, or a list of them (or a list of lists), in order."""
+        child = self.child(field)
+        return (child,) if child is not None else tuple(trees_in(self.fields.get(field), self.children))
 
     def all_trees(self) -> Iterator[Node]:
         """The expressions and inner plans that this node holds besides its children."""
         for value in self.fields.values():
-            yield from _trees_in(value, ())
+            yield from trees_in(value)
 
     def expr_id(self) -> Optional[ExprId]:
         """The ExprId of a named expression."""
@@ -69,7 +70,9 @@ class Node:
 
 
 def expr_id(value: Any) -> Optional[ExprId]:
-    """An ExprId from its JSON form, `{"id", "jvmId"}`."""
+    """An ExprId from its JSON form, `{"id", "jvmId"}`, or the one that the parser has made of it."""
+    if isinstance(value, ExprId):
+        return value
     if isinstance(value, dict) and isinstance(value.get("id"), int):
         return ExprId(value["id"], str(value.get("jvmId", "")))
     return None
@@ -136,7 +139,8 @@ def _is_tree(value: Any) -> bool:
             and ("num-children" in value[0] or "ref" in value[0]))
 
 
-def _trees_in(value: Any, children: Tuple[Node, ...]) -> Iterator[Node]:
+def trees_in(value: Any, children: Tuple[Node, ...] = ()) -> Iterator[Node]:
+    """The trees in a parameter's value, which may be a list of lists; `children` are what its numbers mean."""
     if isinstance(value, Node):
         yield value
     elif isinstance(value, (list, tuple)):
@@ -144,7 +148,7 @@ def _trees_in(value: Any, children: Tuple[Node, ...]) -> Iterator[Node]:
             if isinstance(one, int) and not isinstance(one, bool) and 0 <= one < len(children):
                 yield children[one]
             else:
-                yield from _trees_in(one, children)
+                yield from trees_in(one, children)
 
 
 _EXPRESSION_ENDINGS = ("UDF", "UDAF", "UDTF", "Action", "Clause", "Assignment", "Keep", "Discard", "Split",
@@ -207,4 +211,8 @@ class _Parser:
             if _is_tree(value):
                 return self.tree(value)
             return [self._value(one) if type(one) is list or type(one) is dict else one for one in value]
-        return self._types[value["type-ref"]] if "type-ref" in value else value
+        if "type-ref" in value:
+            return self._types[value["type-ref"]]
+        if "tree" in value:
+            return self.nodes[value["tree"]]
+        return expr_id(value) or value if "jvmId" in value else value

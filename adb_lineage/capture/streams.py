@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
-from typing import Callable, Dict, FrozenSet, List, Mapping, Set, Tuple
+from typing import Callable, Dict, FrozenSet, List, Set, Tuple
 
 from adb_lineage.capture.analysis import Analysis, Output
+from adb_lineage.capture.columns import Written
 from adb_lineage.capture.datasets import Dataset
 from adb_lineage.capture.executions import Captured
 from adb_lineage.capture.tap import Finished
-from adb_lineage.capture.transformations import Lineage, Source, Transformation
+from adb_lineage.capture.transformations import Lineage, Source, Ways
 
 MAX_STREAMS = 1000
 MAX_RUNS = 1000
@@ -165,7 +166,7 @@ def merged(one: Analysis, other: Analysis) -> Analysis:
     first = len(one.leaves)
     numbers = {number: first + position for position, number in enumerate(other.leaves)}
 
-    def moved(lineage: Lineage) -> Dict[Source, FrozenSet[Transformation]]:
+    def moved(lineage: Lineage) -> Dict[Source, Ways]:
         return {Source(numbers[source.leaf], source.column): ways for source, ways in lineage.items()}
 
     inputs = {dataset.key: dataset for dataset in (*one.inputs, *other.inputs)}
@@ -173,11 +174,14 @@ def merged(one: Analysis, other: Analysis) -> Analysis:
     outputs = one.outputs or other.outputs
     if one.outputs and other.outputs:
         left, right = one.outputs[0], other.outputs[0]
-        columns: Dict[str, Mapping[Source, FrozenSet[Transformation]]] = dict(left.columns)
-        for name, lineage in right.columns.items():
+        columns: Dict[str, Lineage] = dict(left.written.columns)
+        for name, lineage in right.written.columns.items():
             columns[name] = {**columns.get(name, {}), **moved(lineage)}
-        indirect = {**left.indirect, **moved(right.indirect)}
-        outputs = (replace(right, lifecycle=left.lifecycle or right.lifecycle, columns=columns, indirect=indirect),)
+        use_texts = {(Source(numbers[source.leaf], source.column), way): text
+                     for (source, way), text in right.written.use_texts.items()}
+        written = Written(columns, {**left.written.texts, **right.written.texts},
+                          {**left.written.uses, **moved(right.written.uses)}, {**left.written.use_texts, **use_texts})
+        outputs = (replace(right, lifecycle=left.lifecycle or right.lifecycle, written=written),)
     notes = tuple(dict.fromkeys((*one.notes, *other.notes)))
     return replace(other, inputs=tuple(inputs.values()), outputs=outputs, leaves=leaves, notes=notes)
 
@@ -185,7 +189,7 @@ def merged(one: Analysis, other: Analysis) -> Analysis:
 def _facts(analysis: Analysis, output: Output) -> Set[object]:
     """What an analysis says of an output, so that a second one can be seen to say nothing new."""
     facts: Set[object] = {("input", key) for key in _keys(analysis.inputs)}
-    for name, lineage in output.columns.items():
+    for name, lineage in output.written.columns.items():
         for source in lineage:
             for dataset in analysis.leaves.get(source.leaf, ()):
                 facts.add((name, dataset.key, source.column))

@@ -7,6 +7,7 @@ from typing import Any, Mapping, Optional
 
 from adb_lineage.capture.datasets import UNITY_NAMESPACE, Dataset, Symlink, TableName, from_path
 from adb_lineage.capture.jvm import Jvm
+from adb_lineage.capture.places import Places
 
 LEGACY_CATALOGS = ("", "spark_catalog", "hive_metastore")
 MAX_CATALOGS = 50
@@ -22,10 +23,13 @@ class Surroundings:
     unity: bool = False
     catalogs: Mapping[str, str] = field(default_factory=dict)
     """Where a V2 catalog that the session configures keeps its tables: its server's URI, or its warehouse folder."""
+    folders: Mapping[str, str] = field(default_factory=dict)
+    """The warehouse folder of each V2 catalog whose tables lie below it by their names (Iceberg's type `hadoop`)."""
+    places: Places = field(default_factory=Places)
 
     @classmethod
-    def of(cls, jvm: Jvm, session: Any) -> Surroundings:
-        """Ask a JVM SparkSession's configuration."""
+    def of(cls, jvm: Jvm, session: Any, places: Places) -> Surroundings:
+        """Ask a JVM SparkSession's configuration; `places` is shared by the sessions of an application."""
         conf = jvm.ask(session, "sessionState", "conf")
 
         def read(key: str, default: str = "") -> str:
@@ -38,8 +42,10 @@ class Surroundings:
         keys = str(jvm.call(jvm.ask(conf, "getAllConfs", "keys"), "mkString", "\n"))
         catalogs = {name: read(f"spark.sql.catalog.{name}.uri") or read(f"spark.sql.catalog.{name}.warehouse")
                     for name in sorted(set(_CATALOG.findall(keys)))[:MAX_CATALOGS]}
+        folders = {name: catalogs[name].rstrip("/") for name in catalogs
+                   if read(f"spark.sql.catalog.{name}.type") == "hadoop" and catalogs[name]}
         return cls(read("spark.sql.warehouse.dir").rstrip("/"), metastore,
-                   read("spark.databricks.unityCatalog.enabled", "false") == "true", catalogs)
+                   read("spark.databricks.unityCatalog.enabled", "false") == "true", catalogs, folders, places)
 
     def symlink(self, name: TableName) -> Symlink:
         """The table's own name beside its location (OpenLineage section `symlinks`)."""
@@ -60,8 +66,17 @@ class Surroundings:
         place = from_path(location, escaped=escaped)
         return Dataset(place.namespace, place.name, symlinks=(link,), catalog=catalog)
 
+    def existing(self, name: TableName) -> Dataset:
+        """A table that a command names without its location: where it was last seen, else by its name alone."""
+        known = self.places.find(self.symlink(name))
+        if known is not None:
+            return known
+        return self.table(name, self.default_location(name) if name.catalog in self.folders else None)
+
     def default_location(self, name: TableName) -> Optional[str]:
         """Where Spark puts a new managed table of the default database; other databases may lie anywhere."""
+        if name.catalog in self.folders:
+            return "/".join((self.folders[name.catalog], *name.database.split("."), name.table))
         if self.warehouse and name.catalog in LEGACY_CATALOGS and name.database in ("", "default"):
             return f"{self.warehouse}/{name.table}"
         return None

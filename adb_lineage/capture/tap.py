@@ -19,7 +19,7 @@ from adb_lineage.capture.describing import Describer, open_describer
 from adb_lineage.capture.rdd_graph import RddGraph
 
 RELAY_SOURCE = "relay.java"
-LEASE_MILLIS = 10_000
+LEASE_MILLIS = 8_000  # a dead reader's queries go to another within 10 s, polling included
 SLEEP_MILLIS = 300_000
 
 

@@ -4,6 +4,7 @@ Source of the rules: OpenLineage's column lineage facet 1-2-0 and its Spark agen
 """
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Dict, FrozenSet, Mapping, NamedTuple, Tuple
 
 
@@ -39,18 +40,25 @@ def chain(outer: Transformation, inner: Transformation) -> Transformation:
     return stronger if stronger.masking == masking else stronger._replace(masking=masking)
 
 
+# Member names below a column, outermost first: `("address", "city")`.
+Path = Tuple[str, ...]
+
+
 class Source(NamedTuple):
-    """A column of a leaf relation: the leaf's number in the plan, and the column's name there."""
+    """A column of a leaf relation: the leaf's number in the plan, and the column's name there.
+
+    A member of a struct is named with dots, `address.city`; arrays and maps on the way have no part in the name.
+    """
 
     leaf: int
     column: str
 
 
+Ways = FrozenSet[Transformation]
 # What a value is made of. Shared between attributes, hence never changed once built.
-Lineage = Mapping[Source, FrozenSet[Transformation]]
+Lineage = Mapping[Source, Ways]
 
 NOTHING: Lineage = {}
-_cache: Dict[Tuple[Transformation, FrozenSet[Transformation]], FrozenSet[Transformation]] = {}
 
 
 def through(outer: Transformation, lineage: Lineage) -> Lineage:
@@ -60,15 +68,13 @@ def through(outer: Transformation, lineage: Lineage) -> Lineage:
     return {source: _chained(outer, inner) for source, inner in lineage.items()}
 
 
-def add(total: Dict[Source, FrozenSet[Transformation]], lineage: Lineage) -> None:
+def add(total: Dict[Source, Ways], lineage: Lineage) -> None:
     """Merge a lineage into one that is being built."""
     for source, ways in lineage.items():
         known = total.get(source)
-        total[source] = ways if known is None else known | ways
+        total[source] = ways if known is None or known is ways else known | ways
 
 
-def _chained(outer: Transformation, ways: FrozenSet[Transformation]) -> FrozenSet[Transformation]:
-    key = (outer, ways)
-    if key not in _cache:  # few distinct sets exist: subtypes times masking
-        _cache[key] = frozenset(chain(outer, inner) for inner in ways)
-    return _cache[key]
+@lru_cache(maxsize=4096)  # few distinct sets exist: subtypes times masking
+def _chained(outer: Transformation, ways: Ways) -> Ways:
+    return frozenset(chain(outer, inner) for inner in ways)

@@ -195,13 +195,13 @@ SERVICE_ROUTES: Sequence[Tuple[str, str, Handler]] = (
     ("GET", "/atlas/v2/lineage/{guid}/next", _lineage_next),
 )
 PAGE_ROUTES: Sequence[Tuple[str, str, Handler]] = (
-    ("GET", "/web/overview", lambda call: call.catalog.statistics()),
+    ("GET", "/web/overview", lambda call: call.catalog.overview()),
     ("GET", "/web/search", lambda call: call.catalog.search(
         {
             "keywords": call.text("q"), "limit": call.number("limit", 50), "offset": call.number("offset", 0),
             "filter": {"entityType": call.text("type")} if call.text("type") else None,
             "facets": [{"facet": "entityType"}], "orderby": None if call.text("q") else [{"updateTime": "desc"}],
-        }, hidden=True)),
+        }, hidden=not call.flag("indexed"))),
 )
 
 

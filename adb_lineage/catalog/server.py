@@ -72,6 +72,11 @@ class CatalogServer:
             time.sleep(0.01)
         return self
 
+    def wait(self) -> None:
+        """Wait, after `start`, until the server ends or the main thread is interrupted."""
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(timeout=1.0)
+
     def close(self) -> None:
         """Stop serving and close the database; safe to call twice."""
         self._server.should_exit = True

@@ -30,9 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     sources = actions.add_parser("sources", help="print the table of sources and names that is docs/sources.md")
     typedefs = actions.add_parser(
         "import-typedefs",
-        help="read an account's type definitions (GET …/types/typedefs, saved), report where our names differ",
+        help="read the account's type definitions, and report where our names differ from the patterns in them",
     )
-    typedefs.add_argument("file", metavar="FILE", help="file of the answer, or - for standard input")
+    typedefs.add_argument("file", metavar="FILE", nargs="?",
+                          help="a saved answer of GET …/types/typedefs, or - for standard input (default: the account)")
     typedefs.add_argument("--output", metavar="RULES", help="write the account's patterns as a rule file for --rules")
     for action in (listing, test, sources, typedefs):
         action.add_argument("--rules", metavar="FILE", help="rule file, ours or the accelerator's")
@@ -65,9 +66,10 @@ def _test(engine: NameEngine, cases: List[Case]) -> int:
 
 
 def _import_typedefs(engine: NameEngine, arguments: argparse.Namespace) -> int:
-    patterns = published_patterns(_read_json(arguments.file))
+    patterns = published_patterns(_read_json(arguments.file) if arguments.file else _read_account())
     if not patterns:
-        raise SettingsError(f"{arguments.file}: no type definition has a qualifiedNamePattern in purviewEntityExtDef")
+        source = arguments.file or "the account"
+        raise SettingsError(f"{source}: no type definition has a qualifiedNamePattern in purviewEntityExtDef")
     for published in patterns:
         if published.problem:
             print(f"passed over {published.type_name}: {published.problem}", file=sys.stderr)
@@ -85,6 +87,16 @@ def _import_typedefs(engine: NameEngine, arguments: argparse.Namespace) -> int:
         except OSError as error:
             raise SettingsError(f"{arguments.output}: can't write the patterns: {error.strerror}") from None
     return 0
+
+
+def _read_account() -> Any:
+    """The type definitions of the account that the settings name. Raises SettingsError, FixNeeded, RetryLater."""
+    from adb_lineage.composition import catalog_from_settings
+    from adb_lineage.settings import Settings
+    from adb_lineage.transport import file_config
+
+    with catalog_from_settings(Settings.load(file_config=file_config())) as catalog:
+        return catalog.client.get_all_typedefs()
 
 
 def _read_json(file: str) -> Any:

@@ -199,7 +199,6 @@ def _start(context_class: Any, first_cell: _FirstCell) -> None:
         from adb_lineage.databricks import repl
 
         repl.begin(context_class, first_cell.heard)
-        _note("started")
     except BaseException as error:  # noqa: BLE001 - AtlasException is a BaseException; an uncaught one would be printed
         _note("failed", repr(error))
     finally:
@@ -215,8 +214,10 @@ class _FirstCell:
         self._shell: Any = None
 
     def heard(self, note: Optional[Callable[[], None]]) -> None:
-        """Let the cell go on; it calls `note` first, on its own thread."""
-        self._note = self._note or note
+        """Let the cell go on; it calls `note` first, on its own thread. None: there is nothing to wait for."""
+        if note is not None:
+            self._note = note
+            _note("started")
         self._event.set()
 
     def register(self) -> None:

@@ -1,14 +1,14 @@
 """Many processes at once: all their assets resolved together, one write, and what became of each run."""
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.delivery.doors import Catalog, WriteReport
+from adb_lineage.delivery.doors import Catalog, WritePlan
 from adb_lineage.delivery.fold import Group
 from adb_lineage.outbox import Outbox, RunEvents
 
-_PROCESS_LAST = "databricks_process"
+_PROCESS = "databricks_process"
 
 
 class Outcome(NamedTuple):
@@ -18,6 +18,25 @@ class Outcome(NamedTuple):
     state: str
     why: str
     facts: Mapping[str, Any]
+
+
+class _Work:
+    """What there is to write for some processes: entities once each in their newest state, and assets without any."""
+
+    def __init__(self, groups: Iterable[Group], catalog: Catalog) -> None:
+        self.groups = sorted(groups, key=lambda group: group.newest.time)
+        assets = _assets(self.groups)
+        self.chosen = catalog.resolve(assets)
+        self.missing = [asset for asset in assets if asset.name not in self.chosen]
+        entities: Dict[AssetName, Dict[str, Any]] = {}
+        self.names: List[List[AssetName]] = []
+        """Of each group: its entities, then its assets as they are called in the catalog."""
+        for group in self.groups:
+            own = {_name(entity): entity for entity in group.translation.entities(self.chosen)}
+            entities.update(own)
+            datasets = [self.chosen.get(asset.name, asset.name) for asset in group.translation.assets]
+            self.names.append(list(dict.fromkeys([*own, *datasets])))
+        self.ordered = sorted(entities.values(), key=lambda entity: entity.get("typeName") == _PROCESS)
 
 
 class Batch:
@@ -37,14 +56,19 @@ class Batch:
         middle = (len(self._groups) + 1) // 2
         return Batch(self._target, self._groups[:middle]), Batch(self._target, self._groups[middle:])
 
-    def preview(self, catalog: Catalog) -> List[Outcome]:
-        """What `write` would do, as far as reading tells."""
-        chosen = catalog.resolve(_assets(self._groups))
-        return [
-            Outcome(run, "delivered", "preview", {**_facts(group, chosen), "delivery": "preview"})
-            for group in self._groups
-            for run in group.runs
-        ]
+    def plan(self, catalog: Catalog) -> Tuple[WritePlan, List[Outcome]]:
+        """What `write` would do, and what to record of it; nothing is written. Raises what the catalog raises."""
+        work = _Work(self._groups, catalog)
+        plan = catalog.plan_write(work.ordered, work.missing)
+        verdicts = {name: verdict for verdict in ("new", "changed", "unchanged", "invalid")
+                    for name in getattr(plan, verdict)}
+        verdicts.update(dict.fromkeys(plan.placeholders, "placeholder"))
+        outcomes = []
+        for group, names in zip(work.groups, work.names):
+            would = [f"{verdicts[name]} {' '.join(name)}" for name in names if name in verdicts]
+            facts = {**_facts(group, work.chosen, {}, plan.left_out), "delivery": "preview", "would_write": would}
+            outcomes += [Outcome(run, "delivered", "preview", facts) for run in group.runs]
+        return plan, outcomes
 
     def write(self, catalog: Catalog, outbox: Outbox, now: float) -> List[Outcome]:
         """Resolve and write; what became of each run. `now` (epoch seconds) goes to the record.
@@ -52,21 +76,14 @@ class Batch:
         Raises what the catalog raises; then nothing is known about any of the runs.
         """
         outcomes, groups = self._superseded(catalog, outbox)
-        groups.sort(key=lambda group: group.newest.time)
-        assets = _assets(groups)
-        chosen = catalog.resolve(assets)
-        entities: Dict[AssetName, Dict[str, Any]] = {}
-        names: List[List[AssetName]] = []
-        for group in groups:
-            own = {_name(entity): entity for entity in group.translation.entities(chosen)}
-            entities.update(own)
-            names.append([*own, *(chosen.get(asset.name, asset.name) for asset in group.translation.assets)])
-        ordered = sorted(entities.values(), key=lambda entity: entity.get("typeName") == _PROCESS_LAST)
-        report = catalog.write(ordered, [asset for asset in assets if asset.name not in chosen])
+        work = _Work(groups, catalog)
+        report = catalog.write(work.ordered, work.missing)
         refused = {AssetName(*item[0]): _refusal(item) for item in report.refused}
-        for group, own_names in zip(groups, names):
-            answers = [refused[name] for name in dict.fromkeys(own_names) if name in refused]
-            outcomes += _outcomes(group, _facts(group, chosen, report), "; ".join(answers), now)
+        for group, names in zip(work.groups, work.names):
+            answers = "; ".join(refused[name] for name in names if name in refused)
+            facts = _facts(group, work.chosen, report.placeholders, report.left_out)
+            facts["requests"] = report.requests
+            outcomes += _outcomes(group, facts, answers, now)
         return outcomes
 
     def marks(self) -> Dict[str, float]:
@@ -135,19 +152,18 @@ def _outcomes(group: Group, facts: Dict[str, Any], refusal: str, now: float) -> 
 
 
 def _facts(
-    group: Group, chosen: Mapping[AssetName, AssetName], report: Optional[WriteReport] = None
+    group: Group,
+    chosen: Mapping[AssetName, AssetName],
+    stand_ins: Mapping[AssetName, AssetName],
+    left_out: Mapping[AssetName, str],
 ) -> Dict[str, Any]:
-    stand_ins = report.placeholders if report is not None else {}
     assets = []
     for asset in group.translation.assets:
         name = chosen.get(asset.name) or stand_ins.get(asset.name) or asset.name
         facts = {"name": asset.display_name, "typeName": name.type_name, "qualifiedName": name.qualified_name,
                  "rule": asset.rule, "found": asset.name in chosen}
-        if report is not None and asset.name in report.left_out:
-            facts["left_out"] = report.left_out[asset.name]
+        if asset.name in left_out:
+            facts["left_out"] = left_out[asset.name]
         assets.append(facts)
-    left_out = [*group.newest.left_out, *(f"{skip[0]}: {skip[1]}" for skip in group.translation.skipped)]
-    facts = {"process": group.translation.process, "assets": assets, "left_out": left_out or None}
-    if report is not None:
-        facts["requests"] = report.requests
-    return facts
+    lost = [*group.newest.left_out, *(f"{skip[0]}: {skip[1]}" for skip in group.translation.skipped)]
+    return {"process": group.translation.process, "assets": assets, "left_out": lost or None}

@@ -64,7 +64,6 @@ class Delivery:
         self._stopping = threading.Event()
         self._progress = threading.Event()
         self._flushing = 0
-        self._types_ready = False
         self._owed: List[Callable[[], None]] = []
         self._failed_alone: Dict[str, int] = {}
         self._busy_since: Optional[float] = None
@@ -292,11 +291,8 @@ class Delivery:
             return
         try:
             if options.mode == "preview":
-                outcomes = batch.preview(self._catalog)
+                outcomes = batch.plan(self._catalog)[1]
             else:
-                if not self._types_ready:
-                    self._catalog.ensure_types()
-                    self._types_ready = True
                 outcomes = batch.write(self._catalog, self._outbox, self._clock.time())
         except FixNeeded as error:
             self._hold_back(batch, str(error), options.fix_first, options.fix_cap, None, blame=False)

@@ -118,17 +118,13 @@ class Http:
         with self._lock:
             self.requests += 1
         try:
-            response = self._session.request(
-                method,
-                url,
-                data=body,
-                headers=headers,
-                auth=_Bearer(header),
-                timeout=(options.connect_timeout, options.read_timeout if method == "GET" else options.write_timeout),
-                # Given with each request: requests lets REQUESTS_CA_BUNDLE win over what a session says.
-                verify=options.ca_bundle or True,
-                allow_redirects=False,
-            )
+            bare = requests.Request(method, options.endpoint, data=body, headers=headers, auth=_Bearer(header))
+            prepared = self._session.prepare_request(bare)
+            prepared.url = url  # encoded already; to check that, requests needs milliseconds for a long one
+            # Given with each request: requests lets REQUESTS_CA_BUNDLE win over what a session says.
+            around = self._session.merge_environment_settings(url, {}, None, options.ca_bundle or True, None)
+            limits = (options.connect_timeout, options.read_timeout if method == "GET" else options.write_timeout)
+            response = self._session.send(prepared, timeout=limits, allow_redirects=False, **around)
             text = response.content
         except (OSError, ValueError, HTTPError) as failure:  # requests' own errors are OSErrors
             if isinstance(failure, OSError):

@@ -7,7 +7,8 @@ its own time. An error is an error: it is raised and nothing is remembered.
 from __future__ import annotations
 
 import logging
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from urllib.parse import quote
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.purview.answers import AnswerError, Refused, may_be_content
@@ -27,6 +28,9 @@ def candidates(asset: Asset) -> Tuple[AssetName, ...]:
         return ()
     names = asset.alternatives or (asset.name,)
     return tuple(dict.fromkeys(names if asset.name in names else (*names, asset.name)))
+
+
+_KEY_CHARS = len("&attr_9999%3AqualifiedName=")
 
 
 class Resolver:
@@ -81,13 +85,26 @@ class Resolver:
                 results.update((AssetName(type_name, q), asked.get(q)) for q in chunk)
         return results
 
+    def entities(self, names: Iterable[AssetName], book: TypeBook) -> Dict[AssetName, Mapping[str, Any]]:
+        """The entities with these names as they are now, with their relationships; missing ones are absent."""
+        by_type: Dict[str, List[str]] = {}
+        for name in dict.fromkeys(names):
+            if name.type_name in book and _is_text(name.qualified_name):
+                by_type.setdefault(name.type_name, []).append(name.qualified_name)
+        found: Dict[AssetName, Mapping[str, Any]] = {}
+        for type_name, qualified_names in by_type.items():
+            for chunk in self._chunks(type_name, qualified_names):
+                for entity in self._client.lookup(type_name, chunk, relationships=True):
+                    if entity.get("status", "ACTIVE") == "ACTIVE":
+                        found[AssetName(type_name, str(entity["attributes"]["qualifiedName"]))] = entity
+        return found
+
     def _chunks(self, type_name: str, qualified_names: Sequence[str]) -> List[List[str]]:
         chunks: List[List[str]] = []
         base = len(self._client.lookup_url(type_name, []))
         length = 0
         for name in qualified_names:
-            # Beyond the first ten the key is longer by one digit or two: 8 is room for all of them.
-            size = len(self._client.lookup_url(type_name, [name])) - base + 8
+            size = len(quote(name, safe="")) + _KEY_CHARS
             if not chunks or base + length + size > self._options.url_chars:
                 chunks.append([])
                 length = 0

@@ -157,6 +157,10 @@ class Governor:
         """Wake everything that waits; it raises `Closed`, a `RetryLater`."""
         self._closing.set()
 
+    def pause(self, seconds: float) -> None:
+        """Wait; ends early when the catalog is closed."""
+        self._clock.sleep(seconds, self._closing)
+
     def run(self, send: Callable[[], T], patience: Patience = Patience.USUAL) -> T:
         """Call `send` until it succeeds.
 

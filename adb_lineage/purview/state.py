@@ -176,6 +176,10 @@ class State:
         """These entities were accepted."""
         self._many(f"DELETE FROM refused WHERE {_KEY}", [self._key(name) for name in names])
 
+    def forget_refusals(self) -> None:
+        """Try again what was refused: somebody has mended the cause."""
+        self._many("DELETE FROM refused WHERE target = ?", [(self._target,)])
+
     def note(self, name: str) -> Optional[Tuple[str, float]]:
         """A note and when it was made."""
         rows = self._all("SELECT value, noted_at FROM note WHERE target = ? AND name = ?", (self._target, name))

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName, Column
-from adb_lineage.translate.columns import Edge, SourceFinder, edges_of, map_columns, nested_name
+from adb_lineage.translate.columns import Groups, SourceFinder, add_pairs, map_columns, nested_name
 from adb_lineage.translate.databricks import Place, place_of, workspace_host
 from adb_lineage.translate.events import Dataset, Key, Run, merge_events
 from adb_lineage.translate.json_values import as_list, as_mapping, as_text, sound
@@ -109,7 +109,7 @@ class _Translator:
         table whose name is known.
         """
         location = self._name(dataset.namespace, dataset.name)
-        table = self._table(dataset, location)
+        table = self._table(dataset, location) if "symlinks" in dataset.facets else None
         if table is None:
             return location
         managed = _MANAGED in dataset.name or _METASTORE_ROOT.match(dataset.name) is not None
@@ -142,8 +142,8 @@ class _Translator:
             self._skip(subject, reason)
         inputs = [names[dataset.key].name for dataset in run.inputs]
         outputs = list(dict.fromkeys(names[dataset.key].name for dataset in run.outputs))
-        edges = self._edges(names)
-        columns = map_columns(edges, {}, options.max_value_bytes)
+        groups = self._column_pairs(names)
+        columns = map_columns(groups, {}, options.max_value_bytes, options.redact)
         for reason in columns.lost:
             self._skip("columnMapping", reason)
         identity = process_hash([name.qualified_name for name in inputs], [name.qualified_name for name in outputs])
@@ -157,22 +157,22 @@ class _Translator:
             description=self._description(place, len(unique_inputs), len(outputs)),
             inputs=unique_inputs,
             outputs=tuple(outputs),
-            edges=edges,
+            groups=groups,
             spark_plan=self._plan(sum(len(name.qualified_name) + 80 for name in (*unique_inputs, *outputs))),
             columns=columns,
             max_value_bytes=options.max_value_bytes,
+            redact=options.redact,
         )
 
-    def _edges(self, names: Mapping[Key, Asset]) -> Tuple[Edge, ...]:
+    def _column_pairs(self, names: Mapping[Key, Asset]) -> Groups:
         find = SourceFinder(
             {dataset.key: names[dataset.key].name for dataset in self.run.inputs},
             lambda namespace, name: self._name(namespace, name).name,
         )
-        edges: List[Edge] = []
+        groups: Groups = {}
         for output in self.run.outputs:
-            sink = names[output.key].name
-            edges += edges_of(output, sink, find, indirect=self.options.indirect, redact=self.options.redact)
-        return tuple(edges)
+            add_pairs(groups, output, names[output.key].name, find, self.options.indirect)
+        return groups
 
     def _plan(self, size_of_references: int) -> str:
         """The Spark plan as JSON text, or `{}` when there is none, none is wanted, or it does not fit."""
@@ -227,6 +227,8 @@ def _as_json(value: Any) -> str:
 def _columns(dataset: Dataset) -> Tuple[Column, ...]:
     """Columns of the `schema` facet, nested fields after their parent with dots in their names."""
     fields = as_list(as_mapping(dataset.facets.get("schema")).get("fields"))
+    if not fields:
+        return ()
     try:
         flat = [(field["name"], field.get("type"), field.get("description"), field.get("fields")) for field in fields]
         return _flat_columns(tuple(flat))  # the same schemas come back with every run

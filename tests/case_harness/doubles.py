@@ -71,5 +71,6 @@ def _names(jars: Path) -> dict:
     return {
         "LEAF_COMMAND": "org.apache.spark.sql.execution.command." + (
             "LeafRunnableCommand" if command else "RunnableCommand"),
-        "SESSION": "org.apache.spark.sql.classic.SparkSession" if classic else "org.apache.spark.sql.SparkSession",
+        "SESSION": f"org.apache.spark.sql.{'classic.' if classic else ''}SparkSession",
+        "DATASET": f"org.apache.spark.sql.{'classic.' if classic else ''}Dataset",
     }

@@ -202,8 +202,7 @@ def rows(repl: Repl, statement: str) -> List[Dict[str, Any]]:
 
     record = Record(f"{repl.cluster.env['ADB_LINEAGE_DATA_DIR']}/record.sqlite")
     try:
-        return [row for row in record.rows(100) if statement in row.get("statement", "")
-                and row["capture"] == "captured"]
+        return [row for row in record.rows(100) if statement in row.get("statement", "")]
     finally:
         record.close()
 

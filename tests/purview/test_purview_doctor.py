@@ -4,6 +4,7 @@ from __future__ import annotations
 import base64
 import email.utils
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any, Callable, Dict, List
@@ -103,11 +104,11 @@ def test_a_certificate_that_is_not_trusted_and_one_that_is(tmp_path: Path, clock
             assert ("ca_bundle" in check.mend) == (result == "fail")
 
 
-@pytest.mark.parametrize("skew, words", [(7_200.0, "7200 s ahead of"), (-7_200.0, "7200 s behind")])
+@pytest.mark.parametrize("skew, words", [(7_200.0, r"72\d\d s ahead of"), (-7_200.0, r"7[12]\d\d s behind")])
 def test_a_clock_that_is_wrong(healthy: World, skew: float, words: str) -> None:
     healthy.clock.jump(skew)
     check = examine(healthy.client())["time"]
-    assert check.outcome == "fail" and words in check.found and "set the clock" in check.mend
+    assert check.outcome == "fail" and re.search(words, check.found) and "set the clock" in check.mend
 
 
 class TestToken:

@@ -4,7 +4,7 @@ import json
 import pytest
 
 from adb_lineage.assets import AssetName
-from adb_lineage.translate.columns import Edge, map_columns, nested_name
+from adb_lineage.translate.columns import Detail, map_columns, nested_name
 from tests.translate.world import LAKE, URL, dataset, event, lineage, process_of, translated
 
 A, B, SINK = (AssetName("t", name) for name in ("a", "b", "sink"))
@@ -111,13 +111,16 @@ def test_nested_names():
 
 
 def test_a_pair_stands_once_and_direct_wins():
-    edges = [Edge(A, SINK, "x", "y", "INDIRECT/JOIN"), Edge(A, SINK, "x", "y"), Edge(A, SINK, "x", "y", "INDIRECT")]
-    (text,) = map_columns(edges, {}, 1000).parts
-    assert json.loads(text)[0]["ColumnMapping"] == [{"Source": "x", "Sink": "y"}]
+    fields = [{"namespace": LAKE, "name": "A", "field": "x", "transformations": told}
+              for told in ([{"type": "INDIRECT", "subtype": "JOIN"}], [DIRECT], [{"type": "INDIRECT"}])]
+    facet = {"fields": {"y": {"inputFields": fields}}}
+    twice = [dataset("o", columnLineage=facet), dataset("o", columnLineage=facet)]
+    (group,) = mapping(translated(event(inputs=[dataset("A")], outputs=twice)))
+    assert group["ColumnMapping"] == [{"Source": "x", "Sink": "y"}]
 
 
-def sizes(edges, max_bytes):
-    result = map_columns(edges, {}, max_bytes)
+def sizes(groups, max_bytes):
+    result = map_columns(groups, {}, max_bytes)
     for part in result.parts:
         assert len(part.encode()) + len("columnMapping") <= max_bytes
         json.loads(part)
@@ -125,34 +128,36 @@ def sizes(edges, max_bytes):
 
 
 def test_what_goes_first_when_a_mapping_is_too_large():
-    direct = [Edge(A, SINK, f"колонка {i}", f"c{i}", "", "выражение " * 20) for i in range(20)]
-    indirect = [Edge(B, SINK, f"k{i}", "*", "INDIRECT/JOIN", "e" * 50) for i in range(20)]
-    everything = pairs(json.loads(map_columns(direct + indirect, {}, 10**6).parts[0]))
+    told = {
+        (A, SINK): {(f"колонка {i}", f"c{i}"): Detail("", "выражение " * 20) for i in range(20)},
+        (B, SINK): {(f"k{i}", "*"): Detail("INDIRECT/JOIN", "e" * 50) for i in range(20)},
+    }
+    everything = pairs(json.loads(map_columns(told, {}, 10**6).parts[0]))
 
-    whole, groups = sizes(direct + indirect, 20_000)
+    whole, groups = sizes(told, 20_000)
     assert (whole.lost, pairs(groups)) == ((), everything)
 
-    shorter, groups = sizes(direct + indirect, 8_000)
+    shorter, groups = sizes(told, 8_000)
     assert shorter.lost == ("expressions of columns shortened",)
     assert pairs(groups) == everything
     assert all(len(row["Expression"]) <= 80 for group in groups for row in group["ColumnMapping"])
 
-    without, groups = sizes(direct + indirect, 3_000)
+    without, groups = sizes(told, 3_000)
     assert without.lost == ("expressions of columns left out",)
     assert pairs(groups) == everything
 
-    few, groups = sizes(direct + indirect, 1_500)
-    assert few.lost == ("expressions of columns left out", "20 indirect column edges left out")
+    few, groups = sizes(told, 1_500)
+    assert few.lost == ("expressions of columns left out", "20 indirect column pairs left out")
     assert pairs(groups) == {pair for pair in everything if pair[3] != "*"}
 
-    split, groups = sizes(direct + indirect, 400)
+    split, groups = sizes(told, 400)
     assert split.lost[-1] == f"column mapping split over {len(split.parts)} processes"
     assert pairs(groups) == {pair for pair in everything if pair[3] != "*"}
     assert sum(len(group["ColumnMapping"]) for group in groups) == 20
 
 
 def test_a_pair_that_fits_nowhere_is_named():
-    result, groups = sizes([Edge(A, SINK, "x" * 500, "y"), Edge(A, SINK, "x", "y")], 300)
+    result, groups = sizes({(A, SINK): {("x" * 500, "y"): Detail(), ("x", "y"): Detail()}}, 300)
     assert pairs(groups) == {("a", "sink", "x", "y")}
     assert "column pair of" in result.lost[-1]
 

@@ -1,11 +1,14 @@
 """The commands `translate`, `name` and `rules`, run as a user runs them."""
+import contextlib
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import requests
 
+from adb_lineage.catalog.server import serve_in_thread
 from adb_lineage.cli import main
 from tests.translate.world import HOST, LAKE, NOTEBOOK, URL, dataset, event
 
@@ -140,15 +143,17 @@ def entity_def(name, extension):
     return {"category": "ENTITY", "name": name, "options": {"purviewEntityExtDef": extension}}
 
 
+ORACLE = json.dumps({
+    "qualifiedNamePattern": "oracle://(?<Server>[^/]+)/(?<Schema>[^/]+)/(?<Table>[^/]+)$",
+    "qualifiedNameSample": "oracle://server/HR/EMP",
+})
 TYPEDEFS = {"entityDefs": [
     # As a recorded account has it, .NET groups and all.
     entity_def("azure_synapse_dedicated_sql_view", json.dumps({
         "qualifiedNamePattern": "mssql://(?<Workspace>[^/]+).sql.azuresynapse.net/(?<Database>[^/]+)/(?<Schema>[^/]+)/"
                                 "(?<View>[^/]+)$",
         "qualifiedNameSample": "mssql://workspace.sql.azuresynapse.net/mydedicate/dbo/testView"})),
-    entity_def("oracle_table", json.dumps({
-        "qualifiedNamePattern": "oracle://(?<Server>[^/]+)/(?<Schema>[^/]+)/(?<Table>[^/]+)$",
-        "qualifiedNameSample": "oracle://server/HR/EMP"})),
+    entity_def("oracle_table", ORACLE),
     entity_def("looker_look", json.dumps({"qualifiedNamePattern": "looker://(?<Server>[^/]+)/looks/(?<Look>[^/]+)$"})),
     entity_def("teradata_table", json.dumps({"qualifiedNamePattern": "x", "qualifiedNameSample": "does not fit"})),
     entity_def("mongodb_collection", json.dumps({"qualifiedNamePattern": "(?<Open"})),
@@ -175,3 +180,17 @@ def test_import_typedefs_refuses_what_says_nothing(capsys, tmp_path, text, reaso
     status, _, err = run(capsys, "rules", "import-typedefs", tmp_path / "t.json")
     assert status == 2
     assert reason in err
+
+
+def test_import_typedefs_of_the_account(capsys, monkeypatch, tmp_path):
+    with contextlib.closing(serve_in_thread(tmp_path / "catalog.db")) as server:
+        monkeypatch.setenv("ADB_LINEAGE_ENDPOINT", server.url)
+        monkeypatch.setenv("ADB_LINEAGE_AUTH", "none")
+        monkeypatch.setenv("ADB_LINEAGE_DATA_DIR", str(tmp_path / "data"))
+        told = json.dumps({"qualifiedNamePattern": "redshift://(?<Server>[^/]+)/(?<Table>.+)$"})
+        definition = {**entity_def("amazon_redshift_table", told), "superTypes": ["DataSet"], "attributeDefs": []}
+        requests.post(f"{server.url}/datamap/api/atlas/v2/types/typedefs", json={"entityDefs": [definition]},
+                      timeout=30).raise_for_status()
+        status, out, err = run(capsys, "rules", "import-typedefs")
+    assert status == 0, err
+    assert "amazon_redshift_table: redshift://servers/cluster.eu-west-1:5439/databases/dev/schemas/public" in out

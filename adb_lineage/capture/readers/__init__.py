@@ -1,5 +1,6 @@
 """Readers of relations and commands, a module each for a family; importing this package registers all of them."""
-from adb_lineage.capture.readers import connectors, files, streams, tables, v2
+from adb_lineage.capture.readers import connectors, ddl, delta, files, streams, tables, v2, v2_writes, views
 from adb_lineage.capture.readers.base import COMMANDS, RELATIONS, Reading, Write
 
-__all__ = ["COMMANDS", "RELATIONS", "Reading", "Write", "connectors", "files", "streams", "tables", "v2"]
+__all__ = ["COMMANDS", "RELATIONS", "Reading", "Write", "connectors", "ddl", "delta", "files",
+           "streams", "tables", "v2", "v2_writes", "views"]

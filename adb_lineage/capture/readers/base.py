@@ -7,12 +7,16 @@ members: no catalog, no file system, no connection.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple, Union
 
-from adb_lineage.capture.datasets import Dataset, Field, TableName, fields_of_type
+from adb_lineage.capture.columns import ColumnLineage
+from adb_lineage.capture.datasets import Dataset, Field, TableName, fields_of_type, is_internal
 from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.plan import Node, data_type
+from adb_lineage.capture.scopes import Columns
 from adb_lineage.capture.surroundings import Surroundings
+
+RowColumns = Callable[[ColumnLineage, Node, Mapping[str, Node]], Columns]
 
 
 def _unheard(text: str) -> None:
@@ -30,6 +34,8 @@ class Reading:
     jvm: Jvm
     surroundings: Surroundings
     note: Callable[[str], None] = _unheard
+    query: Any = None
+    """The JVM QueryExecution, for what only the session knows."""
 
     def at(self, node: Node, java: Any) -> Reading:
         """The same circumstances for another node."""
@@ -37,21 +43,56 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Write:
-    """What a command writes: the dataset, what becomes of it, and the plan whose rows it takes.
+class RowLevel:
+    """How a command changes rows of its target.
 
-    `query` names the parameter that holds the plan, "" when there is none; `lifecycle` is OpenLineage's word or "".
+    plans    parameters with the plans that give or decide about values, the target's own among them
+    columns  the target's columns from these plans, and through `use` what decides about its rows; None where the
+             command has a query with the rows as they will be
+    merges   the target's rows are matched with others: the target is an input, too
     """
 
-    dataset: Optional[Dataset]
+    plans: Tuple[str, ...] = ()
+    columns: Optional[RowColumns] = None
+    merges: bool = False
+
+
+@dataclass(frozen=True)
+class Write:
+    """What a command writes or changes.
+
+    dataset      what is written; None where `target` names the parameter that holds its relation
+    lifecycle    OpenLineage's word for what becomes of it, or ""
+    query        the parameter that holds the plan whose rows it takes, "" when there is none; `name?` for an Option
+    provisional  the location is not known for sure: a nested execution of the same command knows better
+    inputs       what is read besides the relations of the plans: a folder, another table
+    previous     the name that a renamed dataset had
+    copies       each column of the input is written as it is
+    names        the columns' names where they are not those of the query, in its order
+    rows         how single rows are changed, None where whole rows are written
+    """
+
+    dataset: Optional[Dataset] = None
     lifecycle: str = ""
     query: str = "query"
     provisional: bool = False
-    """True when the location is not known for sure: a nested execution of the same command knows better."""
+    target: str = ""
+    inputs: Tuple[Dataset, ...] = ()
+    copies: bool = False
+    previous: Optional[Dataset] = None
+    names: Tuple[str, ...] = ()
+    rows: Optional[RowLevel] = None
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A command that is left out on purpose, with all that runs inside it; `reason` says why in words."""
+
+    reason: str
 
 
 RelationReader = Callable[[Reading], Tuple[Dataset, ...]]
-CommandReader = Callable[[Reading], Write]
+CommandReader = Callable[[Reading], Union[Write, Skip]]
 
 RELATIONS: Dict[str, RelationReader] = {}
 COMMANDS: Dict[str, CommandReader] = {}
@@ -77,7 +118,8 @@ def schema_of(node: Node) -> Tuple[Field, ...]:
     """The columns that a leaf relation gives."""
     attributes = node.trees("output") or node.trees("dataCols") + node.trees("partitionCols")
     return tuple(Field(str(one.fields.get("name", "")), data_type(one.fields.get("dataType")),
-                       fields_of_type(one.fields.get("dataType"))) for one in attributes)
+                       fields_of_type(one.fields.get("dataType")))
+                 for one in attributes if not is_internal(str(one.fields.get("name", ""))))
 
 
 def table_name(reading: Reading, field: str, java_table: Any) -> Optional[TableName]:
@@ -85,11 +127,28 @@ def table_name(reading: Reading, field: str, java_table: Any) -> Optional[TableN
     table = reading.node.fields.get(field)
     if isinstance(table, dict):
         return TableName.from_json(table.get("identifier"))
-    identifier = reading.jvm.ask(java_table, "identifier")
-    if identifier is None:
+    return name_of_identifier(reading.jvm, reading.jvm.ask(java_table, "identifier"))
+
+
+def identifier(reading: Reading, *fields: str) -> Optional[TableName]:
+    """The TableIdentifier in the first of these parameters that is there: from the JSON, else from the object."""
+    for one in fields:
+        if one in reading.node.fields or not reading.node.fields:
+            name = TableName.from_json(reading.node.fields.get(one))
+            if name is not None:
+                return name
+            java = reading.jvm.attempt(reading.java, one)
+            if reading.jvm.class_name(java).endswith(".TableIdentifier"):
+                return name_of_identifier(reading.jvm, java)
+    return None
+
+
+def name_of_identifier(jvm: Jvm, java: Any) -> Optional[TableName]:
+    """The parts of a JVM TableIdentifier; only newer Sparks have a catalog in it."""
+    if java is None:
         return None
-    return TableName(str(reading.jvm.ask(identifier, "table")),
-                     str(reading.jvm.ask(identifier, "database?") or ""))
+    return TableName(str(jvm.ask(java, "table")), str(jvm.ask(java, "database?") or ""),
+                     str(jvm.attempt(java, "catalog?") or ""))
 
 
 def location_of(reading: Reading, java_table: Any) -> Optional[str]:

@@ -88,3 +88,10 @@ def _new_table(reading: Reading, member: str, lifecycle: str) -> Write:
         return Write(reading.surroundings.table(name, location), lifecycle)
     guess = reading.surroundings.default_location(name)
     return Write(reading.surroundings.table(name, guess), lifecycle, provisional=True)
+
+
+@command("InsertIntoDataSourceCommand")
+def insert_into_source(reading: Reading) -> Write:
+    """INSERT into a table over a V1 source such as JDBC."""
+    overwrite = bool(reading.jvm.ask(reading.java, "overwrite"))
+    return Write(target="logicalRelation", lifecycle="OVERWRITE" if overwrite else "")

@@ -43,6 +43,9 @@ def v2_table(reading: Reading, table: Any, catalog: Any, identifier: Any, option
     """
     jvm = reading.jvm
     class_name = jvm.class_name(table)
+    if class_name.endswith(".RowLevelOperationTable"):  # what MERGE, UPDATE and DELETE put around their target
+        table = jvm.ask(table, "table")
+        class_name = jvm.class_name(table)
     kind = simple_name(class_name)
     name = table_name_of(reading, catalog, identifier)
     schema = schema_of(reading.node)

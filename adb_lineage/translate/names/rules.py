@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Mapping, Optional, Pattern, Protocol, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Mapping, Optional, Pattern, Protocol, Sequence, Tuple, Union
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.errors import SettingsError
@@ -183,7 +183,8 @@ class _BoundRule:
                 for level in rule.levels.names:
                     folded[level] = change(folded.get(level) or "")
                 if folded != values:
-                    names = tuple(dict.fromkeys((*names, *_filled(self._identities, folded))))
+                    names += _filled(self._identities, folded)
+            names = tuple(dict.fromkeys(names))
         return names
 
 
@@ -192,21 +193,24 @@ _Compiled = Tuple[str, str, str, str, Template]
 
 
 def _compiled(typed: Sequence[Typed]) -> Sequence[_Compiled]:
-    return [(type_name, *(template.simple or ("", "", "")), template) for type_name, template in typed]
+    compiled = [(type_name, *(template.simple or ("", "", "")), template) for type_name, template in typed]
+    seen = [(type_name, before, variable, after) for type_name, before, variable, after, _ in compiled]
+    # Templates that say the same become one here, so that names need no comparing later.
+    return [one for place, one in enumerate(compiled) if not one[2] or seen.index(seen[place]) == place]
 
 
 def _filled(typed: Sequence[_Compiled], values: Values) -> Tuple[AssetName, ...]:
-    """The names that have values for all their variables, each once."""
-    names: Dict[AssetName, None] = {}
+    """The names that have values for all their variables."""
+    names: List[AssetName] = []
     for type_name, before, variable, after, template in typed:
         if variable:
             value = values.get(variable)
             if value:
-                names[AssetName(type_name, before + value + after)] = None
+                names.append(AssetName(type_name, before + value + after))
         else:
             text = template.fill(values)
             if text:
-                names[AssetName(type_name, text)] = None
+                names.append(AssetName(type_name, text))
     return tuple(names)
 
 

@@ -1,0 +1,283 @@
+"""How the parts of an expression reach its value: a rule for each kind of expression that is no plain function.
+
+A rule gives steps: which child, through which transformation, and which member of the child is meant. `path` is the
+member asked for of the expression itself, () for all of it: of `struct(a, b).a` only `a` matters.
+Source of the subtypes and of masking: OpenLineage's Spark agent (ExpressionTraverser).
+"""
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional
+
+from adb_lineage.capture.plan import Node
+from adb_lineage.capture.transformations import (
+    AGGREGATION,
+    CONDITIONAL,
+    TRANSFORMATION,
+    WINDOW,
+    Path,
+    Transformation,
+    chain,
+)
+
+# Spark functions from whose result the value can't be read back.
+MASKING = frozenset(("Crc32", "HiveHash", "Md5", "Murmur3Hash", "Sha1", "Sha2", "XxHash64", "Mask"))
+COUNTING = frozenset(("Count",))
+RANKING = frozenset(("RowNumber", "Rank", "DenseRank", "PercentRank", "CumeDist", "NTile"))
+# Aggregates that give one of the values themselves, or a list of them: a member of the result is one of theirs.
+PICKING = frozenset(("First", "Last", "Max", "Min", "AnyValue", "CollectList", "CollectSet", "Mode", "MaxBy", "MinBy"))
+CHOSEN_BY_SECOND = frozenset(("MaxBy", "MinBy"))
+# References to a column of the scope, and to one of a scope around it.
+ATTRIBUTES = frozenset(("AttributeReference",))
+OUTER = frozenset(("OuterReference", "OuterScopeReference", "UnresolvedOuterReference"))
+# Parameters of subquery expressions that hold their plan.
+SUBQUERIES = ("plan", "query")
+
+
+class Step(NamedTuple):
+    """To a child, which reaches the value through `way`; of the child only the member at `path` counts."""
+
+    node: Node
+    way: Transformation
+    path: Path
+
+
+Steps = Iterator[Step]
+
+
+def steps(node: Node, way: Transformation, path: Path) -> Steps:
+    """The steps from an expression to its children; none from a reference to a column."""
+    return _RULES.get(node.name, _function)(node, way, path)
+
+
+def _function(node: Node, way: Transformation, path: Path) -> Steps:
+    """Any function: its result is a transformation of each argument."""
+    inner = chain(way, TRANSFORMATION._replace(masking=True) if node.name in MASKING else TRANSFORMATION)
+    for child in node.children:
+        yield Step(child, inner, ())
+
+
+def _same(node: Node, way: Transformation, path: Path) -> Steps:
+    for child in node.children:
+        yield Step(child, way, path)
+
+
+def _cast(node: Node, way: Transformation, path: Path) -> Steps:
+    """A cast to the type the column has anyway (store assignment) changes nothing."""
+    child = node.children[0]
+    if _without_nulls(type_of(child)) == _without_nulls(node.fields.get("dataType")):
+        yield Step(child, way, path)
+    else:
+        yield Step(child, chain(way, TRANSFORMATION), ())
+
+
+def _case_when(node: Node, way: Transformation, path: Path) -> Steps:
+    """Children are condition, value, condition, value, …, and the else value when their number is odd."""
+    pairs = len(node.children) // 2 * 2
+    for position, child in enumerate(node.children):
+        if position % 2 == 0 and position < pairs:
+            yield Step(child, chain(way, CONDITIONAL), ())
+        else:
+            yield Step(child, chain(way, TRANSFORMATION), path)
+
+
+def _if(node: Node, way: Transformation, path: Path) -> Steps:
+    """A choice on `true`, or between a column and itself, is none: V2's UPDATE writes both."""
+    condition, *values = node.children
+    if condition.name == "Literal" and str(condition.fields.get("value")).lower() == "true":
+        yield Step(values[0], way, path)
+        return
+    if all(one.name in ATTRIBUTES for one in values) and len({one.expr_id() for one in values}) == 1:
+        yield Step(values[0], way, path)
+        return
+    for position, child in enumerate(node.children):
+        if position == 0:
+            yield Step(child, chain(way, CONDITIONAL), ())
+        else:
+            yield Step(child, chain(way, TRANSFORMATION), path)
+
+
+def _coalesce(node: Node, way: Transformation, path: Path) -> Steps:
+    for child in node.children:
+        yield Step(child, chain(way, CONDITIONAL), ())
+        yield Step(child, chain(way, TRANSFORMATION), path)
+
+
+def _aggregate(node: Node, way: Transformation, path: Path) -> Steps:
+    function = node.child("aggregateFunction") or node.children[0]
+    inner = chain(way, AGGREGATION._replace(masking=True) if function.name in COUNTING else AGGREGATION)
+    for position, child in enumerate(function.children):
+        if position == 1 and function.name in CHOSEN_BY_SECOND or position == 0 and function.name == "PivotFirst":
+            yield Step(child, chain(way, CONDITIONAL), ())
+        else:
+            yield Step(child, inner, path if position == 0 and function.name in PICKING else ())
+    for child in node.children:
+        if child is not function:
+            yield Step(child, chain(way, CONDITIONAL), ())
+
+
+def _window(node: Node, way: Transformation, path: Path) -> Steps:
+    """The function's arguments are direct, but for ranking functions; partition, order and frame are indirect."""
+    for position, child in enumerate(node.children):
+        if position == 0 and child.name not in RANKING:
+            yield Step(child, chain(way, TRANSFORMATION), path)
+        else:
+            yield Step(child, chain(way, WINDOW), ())
+
+
+def _value_of_window(node: Node, way: Transformation, path: Path) -> Steps:
+    """Functions that give a value of another row."""
+    for position, child in enumerate(node.children):
+        yield Step(child, chain(way, TRANSFORMATION), path if position == 0 else ())
+
+
+def _member(node: Node, way: Transformation, path: Path) -> Steps:
+    """`s.a`: the member itself; where its name is not known, something of the whole."""
+    child = node.children[0]
+    name = member_name(node)
+    if name is None:
+        yield Step(child, chain(way, TRANSFORMATION), ())
+    else:
+        yield Step(child, way, (name, *path))
+
+
+def _member_of_items(node: Node, way: Transformation, path: Path) -> Steps:
+    """`items.price` of an array of structs: an array of that member."""
+    field = node.fields.get("field")
+    child = node.children[0]
+    if isinstance(field, dict) and field.get("name"):
+        yield Step(child, way, (str(field["name"]), *path))
+    else:
+        yield Step(child, chain(way, TRANSFORMATION), ())
+
+
+def _item(node: Node, way: Transformation, path: Path) -> Steps:
+    """`items[0]`, `m['k']`: one of the values in a container."""
+    for position, child in enumerate(node.children):
+        yield Step(child, chain(way, TRANSFORMATION), path if position == 0 else ())
+
+
+def _chosen_items(node: Node, way: Transformation, path: Path) -> Steps:
+    """`filter` and `array_sort`: the whole elements decide which one stays, or comes where."""
+    if path:
+        yield Step(node.children[0], chain(way, CONDITIONAL), ())
+    yield from _item(node, way, path)
+
+
+def _named_struct(node: Node, way: Transformation, path: Path) -> Steps:
+    """Children are name, value, name, value, …"""
+    for position in range(1, len(node.children), 2):
+        if not path:
+            yield Step(node.children[position], chain(way, TRANSFORMATION), ())
+        elif same_name(node.children[position - 1].fields.get("value"), path[0]):
+            yield Step(node.children[position], way, path[1:])
+
+
+def _container(node: Node, way: Transformation, path: Path) -> Steps:
+    for child in node.children:
+        yield Step(child, chain(way, TRANSFORMATION), path)
+
+
+def _map(node: Node, way: Transformation, path: Path) -> Steps:
+    """Children are key, value, key, value, …; a member can only be one of the values'."""
+    for position, child in enumerate(node.children):
+        yield Step(child, chain(way, TRANSFORMATION), path if position % 2 else ())
+
+
+def _updated_struct(node: Node, way: Transformation, path: Path) -> Steps:
+    """`withField` and `dropFields`: the last one that sets a member decides."""
+    struct, changes = node.children[0], node.children[1:]
+    if not path:
+        yield Step(struct, chain(way, TRANSFORMATION), ())
+        for change in changes:
+            for value in change.children:
+                yield Step(value, chain(way, TRANSFORMATION), ())
+        return
+    setting = [one for one in changes if same_name(one.fields.get("name"), path[0])]
+    if not setting:
+        yield Step(struct, way, path)
+    for value in setting[-1].children if setting else ():
+        yield Step(value, way, path[1:])
+
+
+def _nothing(node: Node, way: Transformation, path: Path) -> Steps:
+    """A subquery lists the outer columns it uses as its children; they count where its plan uses them."""
+    yield from ()
+
+
+def _in_subquery(node: Node, way: Transformation, path: Path) -> Steps:
+    for child in node.children:
+        yield Step(child, chain(way, TRANSFORMATION), ())
+
+
+_RULES: Dict[str, Callable[[Node, Transformation, Path], Steps]] = {
+    **dict.fromkeys(("Alias", "CheckOverflowInTableInsert", "KnownNotNull", "KnownNullable", "NormalizeNaNAndZero",
+                     "KnownFloatingPointNormalized", "SortOrder", "AssertNotNull", "NamedArgumentExpression"), _same),
+    **dict.fromkeys(("Cast", "UpCast", "AnsiCast", "TryCast"), _cast),
+    **dict.fromkeys(("Lag", "Lead", "NthValue"), _value_of_window),
+    **dict.fromkeys(("GetArrayItem", "GetMapValue", "ElementAt", "TryElementAt", "Slice", "ArrayCompact", "Get"),
+                    _item),
+    **dict.fromkeys(("ArrayFilter", "ArraySort", "SortArray", "ArrayDistinct"), _chosen_items),
+    **dict.fromkeys(("CreateArray", "ArrayUnion"), _container),
+    **dict.fromkeys(("ScalarSubquery", "Exists", "ListQuery", "LateralSubquery"), _nothing),
+    "CaseWhen": _case_when,
+    "If": _if,
+    "Coalesce": _coalesce,
+    "AggregateExpression": _aggregate,
+    "WindowExpression": _window,
+    "GetStructField": _member,
+    "GetArrayStructFields": _member_of_items,
+    "CreateNamedStruct": _named_struct,
+    "CreateMap": _map,
+    "UpdateFields": _updated_struct,
+    "InSubquery": _in_subquery,
+}
+
+
+def same_name(one: Any, other: str) -> bool:
+    """Spark's names are case-insensitive by default; two that differ in case alone are taken for one."""
+    return isinstance(one, str) and one.lower() == other.lower()
+
+
+def member_name(node: Node) -> Optional[str]:
+    """The name of the member that a GetStructField takes, as the struct spells it; None where it is not known."""
+    ordinal = node.fields.get("ordinal")
+    struct = type_of(node.children[0])
+    if isinstance(struct, dict) and isinstance(ordinal, int) and 0 <= ordinal < len(struct.get("fields", ())):
+        return str(struct["fields"][ordinal]["name"])
+    child = node.children[0]
+    if child.name == "CreateNamedStruct" and isinstance(ordinal, int) and 2 * ordinal < len(child.children):
+        value = child.children[2 * ordinal].fields.get("value")
+        return value if isinstance(value, str) else None
+    name = node.fields.get("name")
+    return name if isinstance(name, str) else None
+
+
+def type_of(node: Node) -> Any:
+    """The data type of an expression in its JSON form, None for one that does not show it."""
+    members = []
+    while node.name in ("GetStructField", "Alias", "GetArrayItem", "ElementAt", "GetMapValue") and node.children:
+        members.append(node)
+        node = node.children[0]
+    found = node.fields.get("dataType")
+    for member in reversed(members):
+        found = _type_of_member(member, found)
+    return found
+
+
+def _without_nulls(kind: Any) -> Any:
+    """A data type without what it says of NULL and of comments."""
+    if isinstance(kind, dict):
+        return {key: _without_nulls(value) for key, value in kind.items()
+                if key not in ("nullable", "containsNull", "valueContainsNull", "metadata")}
+    return [_without_nulls(one) for one in kind] if isinstance(kind, list) else kind
+
+
+def _type_of_member(node: Node, outer: Any) -> Any:
+    if node.name == "Alias":
+        return outer
+    if not isinstance(outer, dict):
+        return None
+    if node.name == "GetStructField":
+        ordinal, fields = node.fields.get("ordinal"), outer.get("fields", ())
+        return fields[ordinal].get("type") if isinstance(ordinal, int) and 0 <= ordinal < len(fields) else None
+    return outer.get("elementType", outer.get("valueType"))
