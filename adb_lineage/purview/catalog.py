@@ -122,7 +122,7 @@ class PurviewCatalog:
     def _heal_touched(self, report: WriteReport) -> None:
         """Move the edges of the stand-ins noted, and remove those; what fails here is tried again, not reported."""
         now = self.clock.time()
-        due = {name: entity for name, (entity, not_before) in self._to_heal.items() if not_before <= now}
+        due = {name: entity for name, (entity, not_before) in list(self._to_heal.items()) if not_before <= now}
         if not due:
             return
         before = self.client.http.requests
@@ -130,7 +130,7 @@ class PurviewCatalog:
             plan = self.healer.plan_for(due, self.book)
             self.healer.apply(plan, self.book)
             for name in due:
-                del self._to_heal[name]
+                self._to_heal.pop(name, None)
             for one, _ in plan.kept:
                 self._to_heal[one.name] = (due[one.name], now + self.options.grace_seconds)
         except AdbLineageError as failure:
