@@ -99,8 +99,12 @@ class PurviewCatalog:
         example, is looked for each time anew.
         """
         book = self.book
-        datasets = [asset for asset in assets if book.is_a(asset.name.type_name, "DataSet") or asset.alternatives]
-        others = [asset.name for asset in assets if asset not in datasets]
+        datasets, others = [], []
+        for asset in assets:
+            if asset.alternatives or book.is_a(asset.name.type_name, "DataSet"):
+                datasets.append(asset)
+            else:
+                others.append(asset.name)
         found = self.resolver.resolve(datasets, book)
         real = {own: entity for own, entity in found.items() if not entity.ours}
         self._note_stand_ins(real)
