@@ -27,6 +27,7 @@ REQUIRES = [
     "PyJWT<2.11; python_version == '3.9'",  # later ones want typing-extensions 4
     "packaging<22; python_version < '3.9'",  # 10.4 ships 20.9 and OpenLineage wants 21: go no further than that
     "python-dateutil<2.9; python_version < '3.9'",  # 10.4 ships 2.8.1 and OpenLineage wants 2.8.2
+    "cryptography<46; python_version < '3.9'",  # later ones print a warning about Python 3.8 into the notebook
     "tenacity>=8.0",
     "sqlglot>=20",  # queries that Spark sends to other databases
 ]

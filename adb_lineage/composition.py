@@ -15,6 +15,7 @@ from adb_lineage.translate import RunTranslation, TranslateOptions, translate_ru
 from adb_lineage.translate.names import default_rules, load_rules
 
 OUTBOX_FILE = "outbox.sqlite"
+PREVIEW_FILE = "preview.sqlite"
 RECORD_FILE = "record.sqlite"
 STATE_FILE = "catalog.sqlite"
 
@@ -34,7 +35,9 @@ def record_from_settings(settings: Settings) -> Record:
 
 def outbox_from_settings(settings: Settings, record: Optional[Record] = None) -> Outbox:
     """The durable queue of this driver; `record` is told what its bound costs."""
-    return Outbox(data_file(settings, OUTBOX_FILE), synchronous=settings.synchronous, max_bytes=settings.outbox_bytes,
+    # A preview takes its runs away without delivering them: it must not do so for others on the same driver.
+    name = OUTBOX_FILE if settings.mode == "deliver" else PREVIEW_FILE
+    return Outbox(data_file(settings, name), synchronous=settings.synchronous, max_bytes=settings.outbox_bytes,
                   incomplete_seconds=settings.run_seconds, record=record)
 
 

@@ -33,10 +33,10 @@ class Line(NamedTuple):
 
 
 class Spool:
-    """The files of `folder`. All methods raise OSError when the folder can't be used."""
+    """The files of `folder`, which may be spelled `dbfs:/…`. All methods raise OSError when it can't be used."""
 
     def __init__(self, folder: str, *, clock: Callable[[], float] = time.time) -> None:
-        self.folder = folder
+        self.folder = local_path(folder)
         self._clock = clock
         self._driver = uuid.uuid4().hex[:12]
         self._written = 0
@@ -128,6 +128,14 @@ def line_of(event: Mapping[str, Any]) -> str:
 def is_dead_letter(path: str) -> bool:
     """Whether a file holds what the catalog refused."""
     return path.endswith(_DEAD)
+
+
+def local_path(folder: str) -> str:
+    """How a driver's file system calls a Databricks path: volumes under /Volumes, all else of DBFS under /dbfs."""
+    if not folder.startswith("dbfs:/"):
+        return folder
+    rest = "/" + folder[len("dbfs:/"):].lstrip("/")
+    return rest if rest.startswith("/Volumes/") else f"/dbfs{rest}"
 
 
 def files(path: str) -> List[str]:

@@ -76,6 +76,8 @@ class Analysis:
         """This one with the location that a nested execution of the same command knew."""
         if len(self.outputs) != 1 or len(nested.outputs) != 1 or not self.outputs[0].provisional:
             return self
+        if nested.outputs[0].provisional:
+            return self
         place, output = nested.outputs[0].dataset, self.outputs[0]
         dataset = replace(output.dataset, namespace=place.namespace, name=place.name)
         return replace(self, outputs=(replace(output, dataset=dataset, provisional=False),))

@@ -25,15 +25,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the plan; exit status 1 when an event or a run can't be read or translated."""
-    from dataclasses import replace
-
     from adb_lineage.composition import catalog_from_settings, outbox_from_settings, translate_from_settings
     from adb_lineage.delivery import rehearse
     from adb_lineage.outbox import Outbox
     from adb_lineage.settings import Settings
     from adb_lineage.transport import file_config
 
-    settings = replace(Settings.load(file_config=file_config()), mode="preview")
+    settings = Settings.load(file_config=file_config())
     translate = translate_from_settings(settings)
     faults: List[str] = []
     with catalog_from_settings(settings) as catalog, tempfile.TemporaryDirectory() as folder:

@@ -7,6 +7,8 @@ from typing import Optional
 from adb_lineage.outbox import Clock
 
 NO_LIMIT = 1 << 30
+LONGEST_SECONDS = 3600.0
+_PATIENCE = 3
 SMALL = 8
 """A failing write of more runs than this says nothing about any one of them."""
 
@@ -44,7 +46,10 @@ class Pace:
         """
         pause = min(first * 2.0 ** min(self._failures, 32), cap)
         # Half of it is chance, so that the drivers of a workspace do not come back together.
-        pause = pause * (0.5 + 0.5 * self._dice.random()) if wish is None else max(wish, 0.0)
+        pause *= 0.5 + 0.5 * self._dice.random()
+        if wish is not None:  # "at once" is believed a few times, "in a year" never
+            least = pause if self._failures >= _PATIENCE else 0.0
+            pause = min(max(wish, least), LONGEST_SECONDS)
         self._failures += 1
         self._until = self._clock.monotonic() + pause
         self.limit = 1

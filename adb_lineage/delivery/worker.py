@@ -114,9 +114,9 @@ class Delivery:
     def stop(self, timeout: float) -> bool:
         """Flush, end the worker, spool what has not arrived and give the lease back, within about `timeout` seconds.
 
-        True when nothing ready was left. What could not be delivered stays in the outbox.
+        True when nothing ready was left. What could not be delivered stays in the outbox. A second call does nothing.
         """
-        if self._forked:
+        if self._forked or self._stopping.is_set():
             return False
         deadline = self._clock.monotonic() + timeout
         reserve = min(timeout * _SPOOL_SHARE, _SPOOL_SECONDS) if self._spooling is not None else 0.0

@@ -163,7 +163,8 @@ class Http:
 
     def _secrets(self, header: Optional[str]) -> Tuple[str, ...]:
         token = header.split(" ", 1)[-1] if header else ""
-        return (*self._options.secrets, token) if token else self._options.secrets
+        known = (*self._options.secrets, *self._tokens.secrets)
+        return (*known, token) if token else known
 
     def close(self) -> None:
         """Wake waiting calls (they raise `RetryLater`) and close the connections."""

@@ -84,7 +84,7 @@ class Doctor:
         return checks
 
     def _take(self, name: str, step: Callable[[], str]) -> Check:
-        secrets = self._options.secrets
+        secrets = (*self._options.secrets, *self._catalog.tokens.secrets)
         try:
             return Check(name, PASS, redact(step(), secrets))
         except _Failed as failure:

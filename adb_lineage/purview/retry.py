@@ -169,27 +169,29 @@ class Governor:
         tries = 1 if self.breaker.check() else self._options.tries
         started = self._clock.monotonic()
 
-        def exhausted(state: tenacity.RetryCallState) -> bool:
-            failure = state.outcome.exception() if state.outcome else None
-            if patience is Patience.DIVISIBLE and _is_soon(failure, state.attempt_number):
+        # tenacity 8.0 passes the state by this name.
+        def exhausted(retry_state: tenacity.RetryCallState) -> bool:
+            failure = retry_state.outcome.exception() if retry_state.outcome else None
+            if patience is Patience.DIVISIBLE and _is_soon(failure, retry_state.attempt_number):
                 return True
             wait = failure.retry_after if isinstance(failure, Unavailable) and failure.retry_after else 0.0
             spent = self._clock.monotonic() - started
             # A retry would come too late, or has to come later than this call may last.
-            return state.attempt_number >= tries or spent + wait >= self._options.retry_budget
+            return retry_state.attempt_number >= tries or spent + wait >= self._options.retry_budget
 
-        def pause(state: tenacity.RetryCallState) -> float:
-            failure = state.outcome.exception() if state.outcome else None
+        def pause(retry_state: tenacity.RetryCallState) -> float:
+            failure = retry_state.outcome.exception() if retry_state.outcome else None
             if isinstance(failure, Unavailable) and failure.retry_after is not None:
                 # Everybody was told the same time: spread out a little behind it.
                 return failure.retry_after + self._dice.uniform(0.0, 0.1 * self._options.retry_first)
-            step = min(self._options.retry_first * 2.0 ** (state.attempt_number - 1), self._options.retry_cap)
+            step = min(self._options.retry_first * 2.0 ** (retry_state.attempt_number - 1), self._options.retry_cap)
             return self._dice.uniform(0.0, step)
 
-        def say(state: tenacity.RetryCallState) -> None:
+        def say(retry_state: tenacity.RetryCallState) -> None:
             self.retries += 1
-            failure = state.outcome.exception() if state.outcome else None
-            log.info("try %d failed, next in %.1f s: %s", state.attempt_number, state.upcoming_sleep, failure)
+            failure = retry_state.outcome.exception() if retry_state.outcome else None
+            pause = retry_state.next_action.sleep if retry_state.next_action else 0.0
+            log.info("try %d failed, next in %.1f s: %s", retry_state.attempt_number, pause, failure)
 
         ladder = tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(Unavailable),

@@ -239,6 +239,17 @@ box.write(events())
     assert spool.files(str(tmp_path)) == [] and list(spool.Spool(str(tmp_path)).claim()) == []
 
 
+@pytest.mark.parametrize("folder, path", [
+    ("/Volumes/c/s/v/spool", "/Volumes/c/s/v/spool"),
+    ("dbfs:/Volumes/c/s/v/spool", "/Volumes/c/s/v/spool"),
+    ("dbfs:/mnt/lineage", "/dbfs/mnt/lineage"),
+    ("dbfs:///mnt/lineage", "/dbfs/mnt/lineage"),
+    ("relative/folder", "relative/folder"),
+])
+def test_a_databricks_path_is_found_on_the_driver(folder, path):
+    assert spool.Spool(folder).folder == path
+
+
 def test_a_path_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(OSError):
         spool.files(str(tmp_path / "nothing"))

@@ -162,6 +162,41 @@ def test_a_worker_that_hangs_for_too_long_loses_it(outbox, server, record, start
     stuck.close()
 
 
+LEADER = """
+import sys, time
+from adb_lineage.delivery import Delivery
+from adb_lineage.outbox import Outbox
+from adb_lineage.record import Record
+from tests.delivery.small_catalog import SmallCatalog
+from tests.delivery.small_translate import translate
+folder, port = sys.argv[1:]
+outbox = Outbox(folder + "/outbox.db")
+delivery = Delivery(outbox, translate, SmallCatalog(int(port)), Record(folder + "/record.db"))
+delivery.start()
+while delivery.status()["state"] != "delivering":
+    time.sleep(0.01)
+print("delivering", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_leader_that_is_killed_while_delivering_is_followed_within_seconds(outbox, server, start, tmp_path):
+    server.seconds = 0.3
+    for index in range(50):
+        outbox.append(event(f"r{index}", job=f"job{index}"))
+    child = subprocess.Popen([sys.executable, "-c", LEADER, str(tmp_path), str(server.port)], stdout=subprocess.PIPE)
+    assert child.stdout.readline() == b"delivering\n"
+    follower = start()
+    assert follower.status()["state"] == "following"
+    child.kill()
+    child.wait()
+    child.stdout.close()
+    server.seconds = 0.0
+    assert follower.flush(60)
+    assert outbox.counts()["delivered"] == 50
+    assert follower.status()["state"] in ("idle", "delivering")
+
+
 SILENT = """
 import os, sys, threading
 from adb_lineage.delivery import Delivery, DeliveryOptions
@@ -172,7 +207,8 @@ from tests.delivery.small_translate import translate
 from tests.outbox.events import event
 folder, port, how = sys.argv[1:]
 outbox = Outbox(folder + "/outbox.db")
-delivery = Delivery(outbox, translate, SmallCatalog(int(port)), Record(folder + "/record.db"),
+record = Record(folder + "/record.db")
+delivery = Delivery(outbox, translate, SmallCatalog(int(port)), record,
                     DeliveryOptions(spool_dir=folder + "/spool"))
 delivery.start()
 for index in range(200):
@@ -190,6 +226,9 @@ if how == "fork":
     assert delivery.flush(60)
 elif how == "stop":
     delivery.stop(10)
+    assert not delivery.stop(10)
+    outbox.close()
+    record.close()
 elif how == "raise":
     sys.exit("the user's own last words")
 """
@@ -205,7 +244,7 @@ def test_whatever_happens_nothing_is_printed_and_the_program_ends(tmp_path, serv
     else:
         server.always = fault
     result = subprocess.run(
-        [sys.executable, "-X", "dev", "-W", "ignore::DeprecationWarning", "-c", SILENT, str(tmp_path),
+        [sys.executable, "-W", "default", "-W", "ignore::DeprecationWarning", "-c", SILENT, str(tmp_path),
          str(server.port), how], capture_output=True, text=True, timeout=120)
     assert result.stdout == ""
     assert result.stderr.strip() == words

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional
 
+import azure.identity
 import certificates
 import pytest
 from fault_server import Fault, FaultServer, Reply, Request, status
@@ -23,6 +24,11 @@ from adb_lineage.purview.options import STRATEGIES
 REMOTE = "https://acct.purview.azure.com"
 SECRET = "pl4nted-s3cret~value"
 SP = {"tenant_id": "11111111-1111-1111-1111-111111111111", "client_id": "22222222-2222-2222-2222-222222222222"}
+
+
+OWN_AUTHORITY = pytest.mark.skipif(
+    not hasattr(azure.identity, "WorkloadIdentityCredential"), reason="azure-identity 1.13 brought both"
+)
 
 
 class Token:
@@ -60,8 +66,9 @@ class TestOrder:
             ({"flavour": "atlas", "username": "a", "password": "b"}, {}, "basic"),
             ({**SP, "client_secret": SECRET}, {}, "client_secret"),
             ({"service_credential": "sc", **SP, "client_secret": SECRET}, {}, "service_credential"),
-            ({}, {"AZURE_FEDERATED_TOKEN_FILE": "/f", "AZURE_TENANT_ID": SP["tenant_id"], "AZURE_CLIENT_ID": "c"},
-             "workload_identity"),
+            pytest.param(
+                {}, {"AZURE_FEDERATED_TOKEN_FILE": "/f", "AZURE_TENANT_ID": SP["tenant_id"], "AZURE_CLIENT_ID": "c"},
+                "workload_identity", marks=OWN_AUTHORITY),
             ({}, {"IDENTITY_ENDPOINT": "http://x", "IDENTITY_HEADER": "h"}, "managed_identity"),
             ({"auth": "managed_identity"}, {}, "managed_identity"),
             ({"auth": "azure_cli"}, {}, "azure_cli"),
@@ -107,44 +114,97 @@ class TestOrder:
         assert credential(PurviewOptions(REMOTE), environ={"PATH": str(tmp_path)}).strategy == "azure_cli"
 
 
+class Dbutils:
+    """The two parts of `dbutils` that are used. A double: the real one lives on a cluster."""
+
+    def __init__(self, clock: FakeClock, failure: Optional[Exception] = None) -> None:
+        self.asked: List[Any] = []
+        self.credentials = self.secrets = self
+        self._clock, self._failure = clock, failure
+
+    def getServiceCredentialsProvider(self, name: str) -> Issuer:  # noqa: N802 - dbutils' own name
+        self.asked.append(name)
+        if self._failure:
+            raise self._failure
+        return Issuer(self._clock)
+
+    def get(self, scope: str, key: str) -> str:
+        self.asked.append((scope, key))
+        if self._failure:
+            raise self._failure
+        return SECRET
+
+
 class TestServiceCredential:
+    options = PurviewOptions(REMOTE, service_credential="lineage")
+
     def test_through_dbutils(self, clock: FakeClock) -> None:
-        asked = []
+        dbutils = Dbutils(clock)
+        source = credential(self.options, find_dbutils=lambda: dbutils, environ={}, clock=clock)
+        assert dbutils.asked == ["lineage"]  # now, on the thread that has the notebook
+        assert source.authorization() == "Bearer token-1" and dbutils.asked == ["lineage"]
 
-        class Credentials:
-            def getServiceCredentialsProvider(self, name: str) -> Issuer:  # noqa: N802 - dbutils' own name
-                asked.append(name)
-                return Issuer(clock)
+    def test_dbutils_that_comes_later(self, clock: FakeClock) -> None:
+        there: List[Dbutils] = []
 
-        class Dbutils:
-            credentials = Credentials()
+        def find() -> Dbutils:
+            if not there:
+                raise LookupError("no dbutils in this Python")
+            return there[0]
 
-        source = credential(
-            PurviewOptions(REMOTE, service_credential="lineage"), dbutils=Dbutils(), environ={}, clock=clock
-        )
-        assert asked == ["lineage"] and source.authorization() == "Bearer token-1"
+        source = credential(self.options, find_dbutils=find, environ={}, clock=clock)
+        with pytest.raises(FixNeeded, match="no dbutils in this Python"):
+            source.authorization()
+        there.append(Dbutils(clock))
+        assert source.authorization() == "Bearer token-1"
 
     def test_a_provider_without_an_expiry(self, clock: FakeClock) -> None:
         class Bare:
             def get_token(self, scope: str) -> Any:
                 return type("T", (), {"token": "t"})()
 
-        source = credential(PurviewOptions(REMOTE, service_credential="x"), service_credentials=lambda n: Bare(),
-                            environ={}, clock=clock)
+        source = credential(self.options, service_credentials=lambda n: Bare(), environ={}, clock=clock)
         assert source.authorization() == "Bearer t"
 
     def test_no_dbutils(self) -> None:
-        with pytest.raises(FixNeeded, match="'lineage' is set, but dbutils.credentials is not here"):
-            credential(PurviewOptions(REMOTE, service_credential="lineage", auth="service_credential"), environ={})
+        with pytest.raises(FixNeeded, match="'lineage' is set, but there is no dbutils here"):
+            credential(self.options, environ={})
 
-    def test_no_access(self) -> None:
-        def refuse(name: str) -> Any:
-            raise RuntimeError(f"PERMISSION_DENIED: {SECRET}")
-
+    def test_no_access(self, clock: FakeClock) -> None:
+        dbutils = Dbutils(clock, RuntimeError(f"PERMISSION_DENIED: {SECRET}"))
         options = PurviewOptions(REMOTE, service_credential="x", client_secret=SECRET)
-        with pytest.raises(FixNeeded, match="grant ACCESS") as raised:
-            credential(options, service_credentials=refuse, environ={})
+        with pytest.raises(FixNeeded, match="grant ACCESS.*PERMISSION_DENIED") as raised:
+            credential(options, find_dbutils=lambda: dbutils, environ={}).authorization()
         assert SECRET not in str(raised.value)
+
+    def test_a_runtime_too_old(self, clock: FakeClock) -> None:
+        with pytest.raises(FixNeeded, match="15.4 or later"):
+            credential(self.options, find_dbutils=object, environ={}).authorization()
+
+
+class TestSecretScope:
+    options = PurviewOptions(REMOTE, secret_scope="lineage", **SP)
+
+    def test_the_secret_is_read_and_never_shown(self, clock: FakeClock) -> None:
+        dbutils = Dbutils(clock)
+        source = credential(self.options, find_dbutils=lambda: dbutils, environ={})
+        assert source.strategy == "client_secret" and dbutils.asked == [("lineage", "client-secret")]
+        assert SECRET in source.secrets and SECRET not in repr(source)
+
+    def test_a_scope_that_may_not_be_read(self, clock: FakeClock) -> None:
+        dbutils = Dbutils(clock, RuntimeError("does not have READ permission on scope lineage"))
+        with pytest.raises(FixNeeded, match="secret 'client-secret' of the scope 'lineage'.*READ permission"):
+            credential(self.options, find_dbutils=lambda: dbutils, environ={}).authorization()
+
+    def test_a_secret_that_is_given_goes_first(self, clock: FakeClock) -> None:
+        dbutils = Dbutils(clock)
+        options = PurviewOptions(REMOTE, secret_scope="lineage", client_secret="given", **SP)
+        credential(options, find_dbutils=lambda: dbutils, environ={})
+        assert dbutils.asked == []
+
+    def test_no_dbutils(self) -> None:
+        with pytest.raises(FixNeeded, match="secret_scope 'lineage' is set, but there is no dbutils"):
+            credential(self.options, environ={"PATH": ""})
 
 
 class TestToken:
@@ -234,6 +294,7 @@ def entra(request: Request) -> Reply:
     return 200, {}, json.dumps({"access_token": "from-entra", "expires_in": 3600, "token_type": "Bearer"}).encode()
 
 
+@OWN_AUTHORITY
 class TestEntra:
     """azure-identity and MSAL as they are, over TLS, to a server that answers like the token service."""
 
@@ -329,7 +390,8 @@ def test_azure_cli_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_managed_identity_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     def host(request: Request) -> Reply:
-        body = {"access_token": "from-msi", "expires_on": str(int(time.time()) + 3600), "token_type": "Bearer"}
+        body = {"access_token": "from-msi", "expires_on": str(int(time.time()) + 3600), "token_type": "Bearer",
+                "resource": dict(request.query)["resource"]}
         return 200, {}, json.dumps(body).encode()
 
     with FaultServer(host) as server:
@@ -389,6 +451,7 @@ def test_nothing_shows_a_secret(clock: FakeClock) -> None:
     assert isinstance(fixed, FixedHeader)
 
 
+@OWN_AUTHORITY
 def test_a_fault_between_us_and_the_token_service_is_passing(tmp_path: Path) -> None:
     files = certificates.make(tmp_path)
     with FaultServer(entra, files.context()) as server:
