@@ -43,7 +43,8 @@ def translate_from_settings(settings: Settings) -> Callable[[Sequence[Mapping[st
     rules = default_rules() if not settings.rules else load_rules(settings.rules)
     options = TranslateOptions(
         workspace=settings.workspace or None, metastore=settings.metastore or None, rules=rules,
-        prefer=settings.prefer, plan=settings.logical_plan, include_one_sided=settings.include_one_sided)
+        prefer=settings.prefer, plan=settings.logical_plan, include_one_sided=settings.include_one_sided,
+        include_failed=settings.include_failed, indirect=settings.indirect_columns)
     return partial(translate_run, options=options)
 
 
@@ -68,8 +69,11 @@ def catalog_from_settings(settings: Settings) -> PurviewCatalog:
     return PurviewCatalog(options, credential(options), state_path=data_file(settings, STATE_FILE))
 
 
-def delivery_from_settings(settings: Settings, outbox: Outbox, record: Record) -> Delivery:
+def delivery_from_settings(
+    settings: Settings, outbox: Outbox, record: Record, catalog: Optional[PurviewCatalog] = None
+) -> Delivery:
     """The worker, with the translation and the catalog it needs; not started. Raises SettingsError, FixNeeded."""
     options = DeliveryOptions(mode=settings.mode, target=settings.endpoint or settings.account,
                               spool_dir=settings.spool_dir)
-    return Delivery(outbox, translate_from_settings(settings), catalog_from_settings(settings), record, options)
+    catalog = catalog or catalog_from_settings(settings)
+    return Delivery(outbox, translate_from_settings(settings), catalog, record, options)

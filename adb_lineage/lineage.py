@@ -14,6 +14,7 @@ from adb_lineage.settings import Settings
 
 if TYPE_CHECKING:
     from adb_lineage.capture.capture import Capture
+    from adb_lineage.graph import Graph
 
 # Two copies of the package (cluster library, notebook) share the interpreter, hence not a module's global.
 SLOT = "_adb_lineage_active"
@@ -61,10 +62,17 @@ class Lineage:
         compute = recognise(spark)
         if not compute.possible:
             self._state, self._problem = "off: see problem", compute.words()
+            self._note_compute()
             return
         self._thread.start()
         if spark is not None or _active_context() is not None:
             self._attached.wait(REGISTRATION_SECONDS)
+
+    def _note_compute(self) -> None:
+        """Say it in the record, too: once for this data folder."""
+        record = _record(self.settings)
+        record.note("compute", capture="skipped", reason=self._problem)
+        record.close()
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until all queries that have finished are captured and delivered; False when the time did not suffice."""
@@ -116,6 +124,18 @@ class Lineage:
             status["newest"] = self._record.rows(5)
         return status
 
+    def graph(self, runs: int = 200) -> Graph:
+        """The lineage of the newest runs of this driver, from its outbox: a picture in a notebook, a tree in print."""
+        from adb_lineage.composition import translate_from_settings
+        from adb_lineage.graph import Graph
+
+        outbox = getattr(getattr(self._client, "transport", None), "outbox", None)
+        if outbox is None:
+            return Graph([])
+        translate = translate_from_settings(self.settings)
+        return Graph.of_entities(entity for run in outbox.runs(limit=runs)
+                                 for entity in translate(outbox.events(run.run_id)).entities())
+
     def _repr_html_(self) -> str:
         return self.status()._repr_html_()
 
@@ -142,13 +162,15 @@ class Lineage:
         """Tap a SparkContext: the tap first, as queries may already run, then all that takes longer."""
         from adb_lineage.capture.context import SPARK_PROPERTIES
         from adb_lineage.capture.tap import TapUnavailable, open_tap
+        from adb_lineage.databricks.compute import refused_by
         from adb_lineage.databricks.identity import LOCAL_PROPERTIES
 
         try:
             tap = open_tap(context, _session, capacity=self.settings.queue_capacity,
                            allowed=LOCAL_PROPERTIES + SPARK_PROPERTIES, session_only=self.settings.session_only)
         except TapUnavailable as error:
-            raise AdbLineageError(f"Spark can't be listened to here: {error}") from None
+            refused = refused_by(error)
+            raise AdbLineageError(refused.words() if refused else f"Spark can't be listened to here: {error}") from None
         self._attached.set()
         try:
             configuration = dict(context.getConf().getAll())
@@ -180,7 +202,7 @@ class Lineage:
         host = configuration.get("spark.databricks.workspaceUrl", "")
         environment = script_environment(settings.notebook)
         if host:
-            driver = Driver(context, jobs=_jobs_api() if settings.jobs_api else None)
+            driver = Driver(context, conf=configuration, jobs=_jobs_api() if settings.jobs_api else None)
             environment = driver.environment
             self._follow_cells(context, driver)
         application = Application(
@@ -195,7 +217,8 @@ class Lineage:
         from adb_lineage.databricks.repl import CellBudget, Cells
 
         session = str(_session(context)._jsparkSession.sessionUUID())
-        cells = Cells(self.flush, driver, session, CellBudget(self.settings.cell_seconds))
+        cells = Cells(self.flush, driver, session,
+                      CellBudget(self.settings.cell_seconds, self.settings.exit_seconds))
         if cells.attach():
             self._cells = cells
 

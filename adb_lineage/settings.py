@@ -66,7 +66,8 @@ class Settings:
     namespace: str = _setting("", "OpenLineage job namespace; empty means the workspace, else `default`")
     session_only: bool = _setting(False, "capture the own Spark session only, not the whole driver")
     jobs_api: bool = _setting(False, "ask Databricks' Jobs API for what the driver cannot know of a job")
-    cell_seconds: float = _setting(2.0, "longest time that the end of a notebook cell waits for delivery", least=0)
+    cell_seconds: float = _setting(0.0, "longest time that the end of a cell waits for delivery in an open notebook; "
+                                        "in a job it waits up to exit_seconds", least=0)
     capture_seconds: float = _setting(5.0, "longest time spent on one query, on our own thread", least=0.01)
     plan_bytes: int = _setting(64 << 20, "plans above it are captured without columns", least=0)
     column_edges: int = _setting(100_000, "most column edges of one query", least=0)
@@ -77,6 +78,8 @@ class Settings:
     prefer: str = _setting("location", "which is the asset when a table has a name and a location",
                            allowed=("location", "table"))
     include_one_sided: bool = _setting(False, "write runs that only read or only write")
+    include_failed: bool = _setting(False, "write runs that failed")
+    indirect_columns: bool = _setting(True, "write columns that only decide about rows (filter, join, group, sort)")
     create_missing: str = _setting("typed", "what stands in for an asset that no scan has brought yet",
                                    allowed=("typed", "placeholder", "skip"))
 

@@ -10,10 +10,9 @@ from typing import Any, Dict, Optional
 
 import attr
 import yaml
-from openlineage.client.transport import Config, Transport, register_transport
 
 from adb_lineage.errors import SettingsError
-from adb_lineage.openlineage_client import Serde
+from adb_lineage.openlineage_client import Config, Serde, Transport, register_transport
 from adb_lineage.settings import Settings
 
 KINDS = ("purview", "adb_lineage.transport.PurviewTransport")

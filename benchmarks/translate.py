@@ -92,7 +92,7 @@ def main() -> None:
     size = sum(len(json.dumps(events)) for events in runs[:100]) / 100
     seconds(runs[:10])
     spent = seconds(runs)
-    print(f"{arguments.runs} runs of 3 inputs, 1 output, 20 columns ({size / 1024:.1f} KB of events each): {spent:.2f} s")
+    print(f"{arguments.runs} runs: 3 inputs, 1 output, 20 columns, {size / 1024:.1f} KB of events each: {spent:.2f} s")
     growth("columns", [100, 200, 400, 800, 1600, 3200], lambda number, size: events_of(number, 3, size))
     growth("inputs", [10, 20, 40, 80, 160, 320], lambda number, size: events_of(number, size, 20))
 

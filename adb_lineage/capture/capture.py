@@ -4,19 +4,25 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
 
-from adb_lineage.capture.analysis import Analysis, analyse
+from adb_lineage.capture.analysis import Analysis, Means, Output, analyse, analyse_stream
 from adb_lineage.capture.capabilities import Capabilities
 from adb_lineage.capture.context import Environment
-from adb_lineage.capture.datasets import Dataset
+from adb_lineage.capture.datasets import Dataset, from_path
 from adb_lineage.capture.describing import Limits
-from adb_lineage.capture.events import Application, RunEvents, build_events
+from adb_lineage.capture.events import Application, RunEvents, build_events, build_stream_event, identity
 from adb_lineage.capture.executions import Captured, Executions
 from adb_lineage.capture.jvm import Jvm, OutOfTime
+from adb_lineage.capture.memory import Memory
 from adb_lineage.capture.places import Places
+from adb_lineage.capture.plan import Node
+from adb_lineage.capture.readers import Reading, Write
+from adb_lineage.capture.readers.streams import sink
+from adb_lineage.capture.secrets import without_secrets
+from adb_lineage.capture.streams import StreamRun, Streams
 from adb_lineage.capture.surroundings import Surroundings
 from adb_lineage.capture.tap import Finished, Tap
 
@@ -24,6 +30,8 @@ POLL_SECONDS = 1.0
 DRAIN_MILLISECONDS = 5000
 STATEMENT_CHARACTERS = 500
 STATEMENT_DEPTH = 4
+CHECKPOINTS = frozenset(("checkpoint", "localCheckpoint"))
+OURS_FAILED = ("capture failed: ", "not emitted: ")
 METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
 
 
@@ -67,7 +75,10 @@ class Capture:
         self._capabilities = Capabilities()
         self._executions = Executions()
         self._surroundings: Dict[str, Surroundings] = {}
+        self._memory = Memory()
+        self._streams = Streams(self._stream_analysis, self._emit_stream, self._memory.forget_stream)
         self._places = Places()
+        self._lost = {"dropped": 0, "unheard": 0}
         self._stop = threading.Event()
         self._busy = True
         self._process = os.getpid()
@@ -121,7 +132,10 @@ class Capture:
                 if finished is not None:
                     self._capture(finished)
                 elif self.tap.exhausted():
+                    self._streams.abandoned()
                     break
+                else:
+                    self._note_lost()
             except Exception as error:  # noqa: BLE001  the JVM is gone, or a defect of ours: never the user's concern
                 self.last_error = f"{type(error).__name__}: {str(error)[:200]}"
                 if _connection_lost(error):
@@ -134,7 +148,10 @@ class Capture:
     def _capture(self, finished: Finished) -> None:
         jvm = Jvm(self._options.limits.seconds, self._clock)
         try:
-            captured = self._captured(finished, jvm)
+            if self._of_stream(finished):
+                self.tap.done(finished)
+                return
+            captured = self._job(finished, jvm) if finished.kind == "job" else self._captured(finished, jvm)
         except Exception as error:  # noqa: BLE001  see the module's promise; the record says what happened
             captured = Captured(finished, Analysis("", skipped=f"capture failed: {type(error).__name__}: "
                                                                f"{str(error)[:200]}"))
@@ -145,6 +162,11 @@ class Capture:
             self.tap.done(finished)
             return
         captured.seconds, captured.round_trips = jvm.seconds, jvm.round_trips
+        stream = finished.stream_run or next(iter(captured.analysis.streams), "")
+        if stream and self._streams.add(stream, captured):
+            self.counters["repeated"] += 1
+            self.tap.done(finished)
+            return
         for ready in self._executions.add(captured):
             self._emit(ready)
 
@@ -153,8 +175,9 @@ class Capture:
         query = finished.query
         if self._repeats(jvm, query):
             return None
-        analysis = analyse(query, jvm, self._session(finished, jvm), self._options.limits, self.tap.describer,
-                           function=finished.function, keep_plan=self._options.logical_plan)
+        analysis = analyse(query, self._means(finished, jvm), keep_plan=self._options.logical_plan,
+                           remember=finished.function in CHECKPOINTS and not finished.failure,
+                           before_rdd=finished.before_rdd, function=finished.function)
         captured = Captured(finished, analysis)
         try:
             captured.statement = self._statement(jvm, query)
@@ -164,6 +187,61 @@ class Capture:
         except OutOfTime:
             pass  # extras only; the datasets are there
         return captured
+
+    def _means(self, finished: Finished, jvm: Jvm) -> Means:
+        return Means(jvm, self._session(finished, jvm), self._options.limits, self.tap.describer, self._memory,
+                     self.tap.rdds, finished.stream_run)
+
+    def _job(self, finished: Finished, jvm: Jvm) -> Captured:
+        """An RDD job that wrote: its sources are those of its RDD."""
+        found = self.tap.rdds.sources(finished.query, jvm)
+        if finished.path:
+            dataset = from_path(finished.path)
+        else:
+            dataset = Dataset("unknown", finished.format or "an output without a path", known=False)
+        inputs = {one.key: one for one in found.datasets}
+        notes = list(found.notes)
+        for number in found.checkpoints:
+            plan = self._memory.of_rdd(number)
+            if plan is None:
+                notes.append(f"what RDD {number} was made of is not known: it was checkpointed")
+            else:
+                inputs.update({one.key: one for datasets in plan.leaves.values() for one in datasets})
+        name = self.tap.rdds.name(finished.query, jvm) or "RDD"
+        return Captured(finished, Analysis(name, tuple(inputs.values()), (Output(dataset),), notes=tuple(notes)))
+
+    def _of_stream(self, finished: Finished) -> bool:
+        """Whether this was about a streaming query as such; what runs within its batches is analysed like any query."""
+        if finished.kind == "stream":
+            self._streams.ended(finished)
+            return True
+        self._streams.meet(finished)
+        if finished.is_batch and finished.stream_run:
+            self.counters["repeated"] += 1
+            for captured in self._executions.release(finished.execution_id):
+                self._streams.add(finished.stream_run, captured)
+                self.tap.done(captured.finished)
+            self._streams.batch(finished)
+            return True
+        return False
+
+    def _stream_analysis(self, finished: Finished) -> Analysis:
+        """A streaming query's own plan, before its sources are replaced by the data of a batch."""
+        jvm = Jvm(self._options.limits.seconds, self._clock)
+        execution = finished.stream
+        try:
+            means = self._means(finished, jvm)
+            batch = jvm.attempt(execution, "lastExecution", "analyzed")
+
+            def write(note: Callable[[str], None]) -> Optional[Write]:
+                return sink(Reading(Node("", "", {}), batch, jvm, means.surroundings, note), execution)
+
+            return analyse_stream(jvm.ask(execution, "analyzedPlan"), means, write)
+        except Exception as error:  # noqa: BLE001  see the module's promise; the record says what happened
+            self.counters["failed"] += 1
+            return Analysis("StreamingQuery", skipped=f"capture failed: {type(error).__name__}: {str(error)[:200]}")
+        finally:
+            self.round_trips += jvm.round_trips
 
     def _repeats(self, jvm: Jvm, query: Any) -> bool:
         """Whether a query only shows the result of commands that ran before: of one, or of a multi-insert's."""
@@ -177,7 +255,7 @@ class Capture:
         if known is None:
             if len(self._surroundings) > 1000:
                 self._surroundings.clear()
-            known = Surroundings.of(jvm, jvm.ask(finished.query, "sparkSession"), self._places)
+            known = Surroundings.of(jvm, jvm.ask(finished.stream or finished.query, "sparkSession"), self._places)
             self._surroundings[finished.session] = known
         return known
 
@@ -187,7 +265,7 @@ class Capture:
         for _ in range(STATEMENT_DEPTH):
             text = self._capabilities.ask(jvm, "sql_text", node)
             if text:
-                return str(text)
+                return without_secrets(str(text))
             children = jvm.ask(node, "children")
             if "sql_text" in self._capabilities.missing or int(jvm.call(children, "size")) != 1:
                 return ""
@@ -228,12 +306,42 @@ class Capture:
             reason = f"not emitted: {type(error).__name__}: {str(error)[:200]}"
             self.counters["not_emitted"] += 1
         self.counters["skipped" if reason else "captured"] += 1
-        run_id = built.run_id if built else self.application.run_id(finished.started, finished.execution_id)
+        run_id = built.run_id if built else identity(self.application, finished)
         self._record.note(run_id, **_facts(captured, reason, environment, built))
         self._remember(captured)
         for part in (*captured.parts, finished):
             self.tap.done(part)
 
+    def _note_lost(self) -> None:
+        """What the tap could not hand over, in the record: one row for the application."""
+        counters = self.tap.counters()
+        lost = {name: counters.get(name, 0) for name in ("dropped", "unheard")}
+        if lost == self._lost:
+            return
+        self._lost = lost
+        words = (f"{lost['dropped']} because the queue was full" if lost["dropped"] else "",
+                 f"{lost['unheard']} while nobody listened" if lost["unheard"] else "")
+        self._record.note(
+            self.application.run_id(self.application.started, "lost"), capture="dropped", queries=sum(lost.values()),
+            when=_moment(time.time()), reason="; ".join(filter(None, words)))
+
+    def _emit_stream(self, run: StreamRun, state: str, finished: Finished) -> None:
+        """A streaming query's run reaches a state: its event goes out, and its record is written."""
+        environment = self._who(run.finished)
+        reason = run.analysis.skipped
+        built = build_stream_event(self.application, run, state, finished, environment)
+        try:
+            if not reason:
+                self._emitter.emit(built.events[0])
+        except BaseException as error:  # noqa: BLE001  see _emit
+            reason = f"not emitted: {type(error).__name__}: {str(error)[:200]}"
+            self.counters["not_emitted"] += 1
+        if state == "START":
+            self.counters["skipped" if reason else "captured"] += 1
+        statement = run.statement or f"streaming query {run.finished.stream_name or run.finished.stream_id}"
+        told = replace(finished, execution_id=run.finished.execution_id)
+        facts = _facts(Captured(told, run.analysis, statement), reason, environment, built)
+        self._record.note(built.run_id, **facts)
 
     def _remember(self, captured: Captured) -> None:
         """Where the tables of a finished query lie, for statements that only name them."""
@@ -253,16 +361,20 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
            built: Optional[RunEvents]) -> Dict[str, Any]:
     """A query's row in the record: when, who, where, which statement, what was found, what it cost."""
     analysis, finished = captured.analysis, captured.finished
+    state = "failed" if reason.startswith(OURS_FAILED) else "skipped" if reason else "captured"
     return {
-        "when": datetime.fromtimestamp(finished.ended / 1000, timezone.utc).isoformat(timespec="milliseconds"),
+        "when": _moment(finished.ended / 1000),
         "execution": finished.execution_id,
+        "function": finished.function,
         "user": environment.get("user", ""),
         "notebook": environment.get("spark.databricks.notebook.path", ""),
         "databricks_job": environment.get("spark.databricks.job.id", ""),
+        "databricks_run": environment.get("spark.databricks.job.runId", ""),
+        "cell": (environment.get("adb_lineage.run") or {}).get("commandRunId", ""),
         "job": built.job_name if built else "",
         "statement": (captured.statement or finished.description or finished.function)[:STATEMENT_CHARACTERS],
         "operation": analysis.root,
-        "capture": "skipped" if reason else "captured",
+        "capture": state,
         "reason": reason,
         "failed": finished.failure.partition("\n")[0][:STATEMENT_CHARACTERS],
         "inputs": [_named(one) for one in analysis.inputs],
@@ -272,6 +384,10 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
         "seconds": round(captured.seconds, 4),
         "round_trips": captured.round_trips,
     }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _named(dataset: Dataset) -> Tuple[str, str]:

@@ -62,6 +62,7 @@ class ColumnLineage:
     check       called now and then; what it raises ends the evaluation
     uses        the columns that the rows of the whole plan depend on
     lost        names of columns that could not be followed
+    given       the columns of leaves that stand for a plan which was evaluated before
     """
 
     leaves: Mapping[Node, int]
@@ -70,6 +71,7 @@ class ColumnLineage:
     uses: Dict[Source, Ways] = field(default_factory=dict)
     use_texts: Dict[Tuple[Source, Transformation], str] = field(default_factory=dict)
     lost: Set[str] = field(default_factory=set)
+    given: Mapping[Node, Columns] = field(default_factory=dict)
     definitions: Dict[int, Columns] = field(default_factory=dict)
     _edges: int = 0
 
@@ -205,6 +207,9 @@ class ColumnLineage:
 
     def leaf(self, node: Node) -> Columns:
         """A leaf with a number is a source; any other (a range, a local relation, an RDD) starts from nothing."""
+        known = self.given.get(node)
+        if known is not None:
+            return known
         number = self.leaves.get(node)
         attributes = attributes_of(node.trees("output") or node.trees("dataCols") + node.trees("partitionCols"))
         return Columns(attributes, {

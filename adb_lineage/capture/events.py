@@ -16,6 +16,8 @@ from adb_lineage._version import __version__
 from adb_lineage.capture.analysis import Analysis, Output
 from adb_lineage.capture.datasets import Dataset, Field
 from adb_lineage.capture.executions import Captured
+from adb_lineage.capture.streams import StreamRun
+from adb_lineage.capture.tap import Finished
 from adb_lineage.capture.transformations import Lineage, Source, Transformation
 from adb_lineage.openlineage_client import event_v2, facet_v2, generate_static_uuid
 
@@ -59,12 +61,13 @@ class RunEvents:
 
 
 def build_events(application: Application, captured: Captured, environment: Mapping[str, Any]) -> RunEvents:
-    """START and COMPLETE (or FAIL) of a captured query."""
+    """START and COMPLETE (or FAIL) of a captured query or RDD job."""
     finished, analysis = captured.finished, captured.analysis
-    run_id = application.run_id(finished.started, finished.execution_id)
+    run_id = identity(application, finished)
     job_name = _job_name(application, analysis)
+    job_type = "RDD_JOB" if finished.kind == "job" else "SQL_JOB"
     job_facets: Dict[str, Any] = {
-        "jobType": facet_v2.job_type_job.JobTypeJobFacet("BATCH", "SPARK", "SQL_JOB", producer=PRODUCER)}
+        "jobType": facet_v2.job_type_job.JobTypeJobFacet("BATCH", "SPARK", job_type, producer=PRODUCER)}
     if captured.statement:
         job_facets["sql"] = facet_v2.sql_job.SQLJobFacet(captured.statement[:MAX_SQL], producer=PRODUCER)
 
@@ -89,6 +92,40 @@ def build_events(application: Application, captured: Captured, environment: Mapp
     return RunEvents(run_id, job_name, (start, end))
 
 
+def identity(application: Application, finished: Finished) -> str:
+    """The run id of a query or an RDD job."""
+    kind = ("job",) if finished.kind == "job" else ()
+    return application.run_id(finished.started, *kind, finished.execution_id)
+
+
+def build_stream_event(application: Application, run: StreamRun, state: str, finished: Finished,
+                       environment: Mapping[str, Any]) -> RunEvents:
+    """The event by which a streaming query's run reaches a state; it carries all that is known of the run.
+
+    A query's name names its job. A nameless one is told by what it writes: its id is a new one at each start unless
+    it has a checkpoint location of its own.
+    """
+    analysis = run.analysis
+    first = run.finished
+    run_id = application.run_id(first.stream_started, "stream", first.stream_run, *run.key)
+    name = normalize(first.stream_name) or ("" if analysis.outputs else normalize(first.stream_id))
+    parts = [application.job_name, f"streaming_query_{name}".rstrip("_"), *_suffix(analysis)]
+    facets: Dict[str, Any] = {
+        "jobType": facet_v2.job_type_job.JobTypeJobFacet("STREAMING", "SPARK", "SQL_JOB", producer=PRODUCER)}
+    job = event_v2.Job(application.namespace, ".".join(parts), facets)
+    more: Dict[str, Any] = {}
+    if state == "FAIL":
+        more["errorMessage"] = facet_v2.error_message_run.ErrorMessageRunFacet(
+            finished.failure[:MAX_MESSAGE], "JAVA", finished.failure_stack or None, producer=PRODUCER)
+    when = first.stream_started if state == "START" else finished.ended
+    event = event_v2.RunEvent(
+        eventTime=_iso(when), producer=PRODUCER, eventType=event_v2.RunState[state], job=job,
+        run=event_v2.Run(run_id, {**_run_facets(application, environment), **more}),
+        inputs=[event_v2.InputDataset(one.namespace, one.name, facets=_facets(one)) for one in analysis.inputs],
+        outputs=[_output(analysis, one, {}) for one in analysis.outputs])
+    return RunEvents(run_id, ".".join(parts), (event,))
+
+
 def normalize(name: str) -> str:
     """OpenLineage's NameNormalizer: `execute_CreateTable` becomes `execute_create_table`."""
     text = re.sub(r"^\W+|\W+$", "", unicodedata.normalize("NFKD", name))
@@ -102,12 +139,17 @@ def normalize(name: str) -> str:
 def _job_name(application: Application, analysis: Analysis) -> str:
     node = normalize(analysis.root)
     parts = [application.job_name, f"execute_{node}" if analysis.is_command else node]
-    if analysis.outputs:
-        dataset = analysis.outputs[0].dataset
-        links = dataset.symlinks
-        name = links[0].name if links else "/".join(dataset.name.rstrip("/").split("/")[-2:])
-        parts.append(re.sub(r"[./]+", "_", name).strip("_"))
+    parts.extend(_suffix(analysis))
     return ".".join(part for part in parts if part) or "unknown"
+
+
+def _suffix(analysis: Analysis) -> List[str]:
+    """The output's part of a job name: a table's name, or the end of a path."""
+    if not analysis.outputs:
+        return []
+    dataset = analysis.outputs[0].dataset
+    name = dataset.symlinks[0].name if dataset.symlinks else "/".join(dataset.name.rstrip("/").split("/")[-2:])
+    return [text for text in (re.sub(r"[./]+", "_", name).strip("_"),) if text]
 
 
 def _run_facets(application: Application, environment: Mapping[str, Any]) -> Dict[str, Any]:

@@ -46,6 +46,10 @@ class Executions:
             return [*nested, captured]  # the root moved nothing itself: its parts stand for themselves
         return [_fold(captured, nested)]
 
+    def release(self, root_id: int) -> List[Captured]:
+        """What waits for a root that stands for itself: the micro-batch of a stream."""
+        return self._waiting.pop(root_id, [])
+
     @property
     def held(self) -> int:
         """How many executions wait for their root."""

@@ -11,43 +11,84 @@ import java.util.LinkedList;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.UUID;
+import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerApplicationEnd;
 import org.apache.spark.scheduler.SparkListenerEvent;
+import org.apache.spark.scheduler.SparkListenerJobEnd;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
 import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart;
 
 /**
- * Hands finished SQL executions to readers that poll. Compiled in the driver JVM by Spark's own Janino, hence no
+ * Hands finished SQL executions, RDD jobs that wrote, and ended streaming queries to readers that poll. Compiled in the driver JVM by Spark's own Janino, hence no
  * generics, no lambdas. The listener thread only puts one object into a bounded queue. Members that differ between
  * Spark versions and Databricks' fork are found by name.
  */
 public final class Relay extends SparkListener {
 
-  /** A finished execution; `header` is URL-encoded `key=value&key=value`, so one Py4J call brings all of it. */
+  /**
+   * Something that has finished; `header` is URL-encoded `key=value&key=value`, so one Py4J call brings all of it.
+   * `query` is the QueryExecution, the RDD of a job, or null; `stream` the streaming query it belongs to, or null.
+   */
   public static final class Item {
     public final long id;
     public final Object query;
     public final String session;
     private final String header;
+    private final Stream stream;
     String reader;
 
-    Item(long id, Object query, String session, String header) {
+    Item(long id, Object query, String session, String header, Stream stream) {
       this.id = id;
       this.query = query;
       this.session = session;
       this.header = header;
+      this.stream = stream;
     }
 
     public long id() { return id; }
     public Object query() { return query; }
     public String header() { return header; }
+    public Object stream() { return stream == null ? null : stream.execution; }
+  }
+
+  /** A run of a streaming query. All of it goes to one reader, who knows what came before. */
+  private static final class Stream {
+    final String runId;
+    final Object execution;
+    final String session;
+    final String header;
+    String reader;
+
+    Stream(String runId, Object execution, String header) {
+      this.runId = runId;
+      this.execution = execution;
+      this.session = (String) call(call(execution, "sparkSession"), "sessionUUID");
+      this.header = header;
+    }
+  }
+
+  /** A running job that writes without Spark SQL. */
+  private static final class Job {
+    final Object rdd;
+    final String header;
+    final Stream stream;
+
+    Job(Object rdd, String header, Stream stream) {
+      this.rdd = rdd;
+      this.header = header;
+      this.stream = stream;
+    }
   }
 
   private static final int MAX_OPEN_EXECUTIONS = 20000;
   private static final int MAX_STACK_CHARACTERS = 8000;
+  private static final String QUERY_ID = "sql.streaming.queryId";
+  private static final String OUTPUT_FOLDER = "mapreduce.output.fileoutputformat.outputdir";
 
+  private final SparkContext context;
   private final int capacity;
   private final long leaseMillis;
   private final long sleepMillis;
@@ -57,6 +98,10 @@ public final class Relay extends SparkListener {
   private final Map lastSeen = new HashMap();
   private final Map starts = new LinkedHashMap();
   private final Map contexts = new LinkedHashMap();
+  private final Map jobs = new LinkedHashMap();
+  private final Map streams = new LinkedHashMap();
+  private final Map streamIds = new LinkedHashMap();
+  private final Map roots = new LinkedHashMap();
   private long lastPoll = System.nanoTime();
   private long nextId;
   private long seen;
@@ -65,7 +110,8 @@ public final class Relay extends SparkListener {
   private boolean ended;
 
   /** `allowedPrefixes`: the local properties that may leave the JVM; anything else (tokens) stays. */
-  public Relay(int capacity, long leaseMillis, long sleepMillis, String[] allowedPrefixes) {
+  public Relay(SparkContext context, int capacity, long leaseMillis, long sleepMillis, String[] allowedPrefixes) {
+    this.context = context;
     this.capacity = capacity;
     this.leaseMillis = leaseMillis;
     this.sleepMillis = sleepMillis;
@@ -76,14 +122,33 @@ public final class Relay extends SparkListener {
     Properties properties = job.properties();
     if (properties == null) return;
     String id = properties.getProperty("spark.sql.execution.id");
+    String streamId = properties.getProperty(QUERY_ID);
+    if (id == null || streamId != null) noteWrite(job, properties, streamId);
     if (id == null) return;
     synchronized (this) {
       if (asleep() || contexts.containsKey(id)) return;
       String context = allowed(properties);
       put(contexts, id, context);
+      if (streamId != null) put(streamIds, id, streamId);
       String root = properties.getProperty("spark.sql.execution.root.id");
-      if (root != null && !contexts.containsKey(root)) put(contexts, root, context);
+      if (root != null && !contexts.containsKey(root)) {
+        put(contexts, root, context);
+        if (streamId != null) put(streamIds, root, streamId);
+      }
     }
+  }
+
+  public void onJobEnd(SparkListenerJobEnd end) {
+    Job job;
+    synchronized (this) {
+      if (jobs.isEmpty()) return;
+      job = (Job) jobs.remove(Integer.valueOf(end.jobId()));
+    }
+    if (job == null) return;
+    StringBuilder header = new StringBuilder(job.header);
+    add(header, "endTime", String.valueOf(end.time()));
+    addFailure(header, call(end.jobResult(), "exception"));
+    offer(job.rdd, job.stream == null ? null : job.stream.session, header, job.stream, false);
   }
 
   public void onOtherEvent(SparkListenerEvent event) {
@@ -94,11 +159,18 @@ public final class Relay extends SparkListener {
       add(header, "description", start.description());
       Object root = unwrap(call(start, "rootExecutionId"));
       if (root != null) add(header, "rootExecutionId", String.valueOf(root));
+      String id = String.valueOf(start.executionId());
       synchronized (this) {
-        if (!asleep()) put(starts, String.valueOf(start.executionId()), header.toString());
+        if (asleep()) return;
+        put(starts, id, header.toString());
+        if (root != null && !id.equals(String.valueOf(root))) put(roots, id, String.valueOf(root));
       }
     } else if (event instanceof SparkListenerSQLExecutionEnd) {
       onEnd((SparkListenerSQLExecutionEnd) event);
+    } else if (event.getClass().getName().startsWith("org.apache.spark.sql.streaming.StreamingQueryListener$Query")) {
+      String name = event.getClass().getSimpleName();
+      if ("QueryStartedEvent".equals(name)) onStreamStart(event);
+      else if ("QueryTerminatedEvent".equals(name)) onStreamEnd(event);
     }
   }
 
@@ -115,37 +187,151 @@ public final class Relay extends SparkListener {
     add(header, "endTime", String.valueOf(end.time()));
     Object name = unwrap(call(end, "executionName"));
     if (name != null) add(header, "executionName", String.valueOf(name));
+    if (name != null && String.valueOf(name).endsWith("heckpoint")) {
+      add(header, "beforeRdd", String.valueOf(value(SparkContext.class, "nextRddId", context)));
+    }
     Object failure = unwrap(call(end, "executionFailure"));
-    if (failure instanceof Throwable) {
-      StringWriter stack = new StringWriter();
-      ((Throwable) failure).printStackTrace(new PrintWriter(stack));
-      String text = stack.toString();
-      add(header, "failureClass", failure.getClass().getName());
-      add(header, "failureMessage", cut(String.valueOf(((Throwable) failure).getMessage())));
-      add(header, "failureStack", cut(text));
-    } else {
+    if (!addFailure(header, failure)) {
       Object message = unwrap(call(end, "errorMessage"));
       if (message != null && !"".equals(message)) add(header, "failureMessage", cut(String.valueOf(message)));
     }
     String session = query == null ? null : (String) call(call(query, "sparkSession"), "sessionUUID");
-    if (session != null) add(header, "session", session);
+    boolean batch = query != null && "IncrementalExecution".equals(query.getClass().getSimpleName());
+    Stream stream;
     synchronized (this) {
       Object start = starts.remove(id);
       Object context = contexts.remove(id);
-      seen++;
-      if (query == null || asleep()) {
+      String streamId = (String) streamIds.remove(id);
+      String root = (String) roots.remove(id);
+      if (streamId == null && root != null) streamId = (String) streamIds.get(root);
+      stream = stream(streamId, batch ? call(query, "runId") : null);
+      if (start != null) header.append('&').append(start);
+      if (context != null && !"".equals(context)) header.append('&').append(context);
+      if (query == null) {
+        seen++;
         unheard++;
         return;
       }
-      if (waiting.size() + leased.size() >= capacity) {
-        dropped++;
-        return;
-      }
-      if (start != null) header.append('&').append(start);
-      if (context != null && !"".equals(context)) header.append('&').append(context);
-      waiting.add(new Item(nextId++, query, session, header.toString()));
-      notifyAll();
     }
+    if (batch) add(header, "batch", "true");
+    if (stream != null) session = stream.session;
+    if (session != null) add(header, "session", session);
+    offer(query, session, header, stream, false);
+  }
+
+  /** Queues an item unless nobody listens or the queue is full; the end of a stream is always taken. */
+  private synchronized void offer(Object query, String session, StringBuilder header, Stream stream, boolean always) {
+    seen++;
+    if (asleep()) {
+      unheard++;
+      return;
+    }
+    if (waiting.size() + leased.size() >= capacity && !always) {
+      dropped++;
+      return;
+    }
+    if (stream != null) header.append('&').append(stream.header);
+    waiting.add(new Item(nextId++, query, session, header.toString(), stream));
+    notifyAll();
+  }
+
+  /** Remembers a job whose result stage writes files through Hadoop's output formats: what RDD.saveAs… does. */
+  private void noteWrite(SparkListenerJobStart job, Properties properties, String streamId) {
+    Object active = unwrap(get(call(call(context, "dagScheduler"), "jobIdToActiveJob"), Integer.valueOf(job.jobId())));
+    Object stage = call(active, "finalStage");
+    Object function = call(stage, "func");
+    if (function == null || function.getClass().getName().indexOf("SparkHadoopWriter") < 0) return;
+    Object configuration = null;
+    java.lang.reflect.Field[] fields = function.getClass().getDeclaredFields();
+    for (int i = 0; i < fields.length && configuration == null; i++) {
+      Object value = value(fields[i], function);
+      if (value != null && value.getClass().getName().endsWith("WriteConfigUtil")) {
+        configuration = call(field(value, "conf"), "value");
+      }
+    }
+    if (!(configuration instanceof org.apache.hadoop.conf.Configuration)) return;
+    org.apache.hadoop.conf.Configuration conf = (org.apache.hadoop.conf.Configuration) configuration;
+    StringBuilder header = new StringBuilder();
+    add(header, "kind", "job");
+    add(header, "executionId", String.valueOf(job.jobId()));
+    add(header, "startTime", String.valueOf(job.time()));
+    add(header, "path", conf.get(OUTPUT_FOLDER));
+    add(header, "format", conf.get("mapreduce.job.outputformat.class", conf.get("mapred.output.format.class")));
+    String allowed = allowed(properties);
+    if (!"".equals(allowed)) header.append('&').append(allowed);
+    synchronized (this) {
+      if (asleep()) return;
+      put(jobs, Integer.valueOf(job.jobId()),
+          new Job(call(stage, "rdd"), header.toString(), streamId == null ? null : stream(streamId, null)));
+    }
+  }
+
+  private void onStreamStart(Object event) {
+    String id = String.valueOf(call(event, "id"));
+    synchronized (this) {
+      if (!asleep()) stream(id, call(event, "runId"));
+    }
+  }
+
+  private void onStreamEnd(Object event) {
+    Stream stream;
+    synchronized (this) {
+      stream = (Stream) streams.get(String.valueOf(call(event, "id")));
+      if (stream == null || !stream.runId.equals(String.valueOf(call(event, "runId")))) return;
+      streams.remove(String.valueOf(call(event, "id")));
+    }
+    StringBuilder header = new StringBuilder();
+    add(header, "kind", "stream");
+    add(header, "executionId", "-1");
+    add(header, "endTime", String.valueOf(System.currentTimeMillis()));
+    Object failure = unwrap(call(event, "exception"));
+    if (failure != null) add(header, "failureMessage", cut(String.valueOf(failure)));
+    add(header, "session", stream.session);
+    offer(null, stream.session, header, stream, true);
+  }
+
+  /** The running stream of a query id; one that this relay has not met is looked up among Spark's active ones. */
+  private Stream stream(String queryId, Object runId) {
+    if (queryId == null) {
+      if (runId == null) return null;
+      for (Iterator all = streams.values().iterator(); all.hasNext();) {
+        Stream one = (Stream) all.next();
+        if (one.runId.equals(runId.toString())) return one;
+      }
+      return null;
+    }
+    Stream known = (Stream) streams.get(queryId);
+    if (known != null && (runId == null || known.runId.equals(runId.toString()))) return known;
+    Object execution = null;
+    try {
+      Object session = unwrap(Class.forName("org.apache.spark.sql.SparkSession", true, context.getClass().getClassLoader())
+          .getMethod("getDefaultSession", new Class[0]).invoke(null, new Object[0]));
+      Object active = call(call(session, "sharedState"), "activeStreamingQueries");
+      if (active instanceof Map) execution = ((Map) active).get(UUID.fromString(queryId));
+    } catch (Exception absent) {
+      return known;
+    }
+    if (execution == null) return known;
+    StringBuilder header = new StringBuilder();
+    add(header, "streamId", queryId);
+    add(header, "streamRun", String.valueOf(call(execution, "runId")));
+    add(header, "streamStart", String.valueOf(System.currentTimeMillis()));
+    Object name = call(execution, "name");
+    if (name != null) add(header, "streamName", String.valueOf(name));
+    Stream found = new Stream(String.valueOf(call(execution, "runId")), execution, header.toString());
+    if (streams.size() >= MAX_OPEN_EXECUTIONS) streams.remove(streams.keySet().iterator().next());
+    streams.put(queryId, found);
+    return found;
+  }
+
+  private static boolean addFailure(StringBuilder header, Object failure) {
+    if (!(failure instanceof Throwable)) return false;
+    StringWriter stack = new StringWriter();
+    ((Throwable) failure).printStackTrace(new PrintWriter(stack));
+    add(header, "failureClass", failure.getClass().getName());
+    add(header, "failureMessage", cut(String.valueOf(((Throwable) failure).getMessage())));
+    add(header, "failureStack", cut(stack.toString()));
+    return true;
   }
 
   /**
@@ -162,9 +348,10 @@ public final class Relay extends SparkListener {
       takeOver(now);
       for (Iterator items = waiting.iterator(); items.hasNext();) {
         Item item = (Item) items.next();
-        if (session == null || session.equals(item.session)) {
+        if ((session == null || item.session == null || session.equals(item.session)) && mayTake(reader, item, now)) {
           items.remove();
           item.reader = reader;
+          if (item.stream != null) item.stream.reader = reader;
           leased.put(Long.valueOf(item.id), item);
           return item;
         }
@@ -210,6 +397,13 @@ public final class Relay extends SparkListener {
     for (int i = back.size() - 1; i >= 0; i--) waiting.addFirst(back.get(i));
   }
 
+  /** A stream stays with the reader who had it first, while that one is heard of. */
+  private boolean mayTake(String reader, Item item, long now) {
+    if (item.stream == null || item.stream.reader == null || item.stream.reader.equals(reader)) return true;
+    Long heard = (Long) lastSeen.get(item.stream.reader);
+    return heard == null || now - heard.longValue() > leaseMillis * 1000000L;
+  }
+
   private boolean asleep() { return System.nanoTime() - lastPoll > sleepMillis * 1000000L; }
 
   private void forget() {
@@ -217,9 +411,12 @@ public final class Relay extends SparkListener {
     waiting.clear();
     starts.clear();
     contexts.clear();
+    jobs.clear();
+    streamIds.clear();
+    roots.clear();
   }
 
-  private static void put(Map map, String key, String value) {
+  private static void put(Map map, Object key, Object value) {
     if (map.size() >= MAX_OPEN_EXECUTIONS) map.remove(map.keySet().iterator().next());
     map.put(key, value);
   }
@@ -258,6 +455,32 @@ public final class Relay extends SparkListener {
     try {
       return target.getClass().getMethod(method, new Class[0]).invoke(target, new Object[0]);
     } catch (Exception absent) {
+      return null;
+    }
+  }
+
+  private static Object get(Object map, Object key) {
+    return map instanceof scala.collection.Map ? ((scala.collection.Map) map).get(key) : null;
+  }
+
+  /** The value of a private field that the class itself declares, or null. */
+  private static Object field(Object target, String name) {
+    return target == null ? null : value(target.getClass(), name, target);
+  }
+
+  private static Object value(Class kind, String name, Object target) {
+    try {
+      return value(kind.getDeclaredField(name), target);
+    } catch (Exception absent) {
+      return null;
+    }
+  }
+
+  private static Object value(java.lang.reflect.Field field, Object target) {
+    try {
+      field.setAccessible(true);
+      return field.get(target);
+    } catch (Exception closed) {
       return null;
     }
   }

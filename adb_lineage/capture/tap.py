@@ -16,9 +16,11 @@ from urllib.parse import parse_qsl
 
 from adb_lineage.capture.compiled import compiled_class, package_of
 from adb_lineage.capture.describing import Describer, open_describer
+from adb_lineage.capture.rdd_graph import RddGraph
+from adb_lineage.capture.secrets import without_secrets
 
 RELAY_SOURCE = "relay.java"
-LEASE_MILLIS = 10_000
+LEASE_MILLIS = 8_000  # a dead reader's queries go to another within 10 s, polling included
 SLEEP_MILLIS = 300_000
 
 
@@ -28,7 +30,11 @@ class TapUnavailable(Exception):
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished execution. `query` is the JVM's QueryExecution, times are milliseconds since the epoch."""
+    """A finished execution. `query` is the JVM's QueryExecution, times are milliseconds since the epoch.
+
+    `kind` "job" is an RDD job that wrote: `query` is its RDD, `execution_id` its job id, `path` and `format` its
+    output. `kind` "stream" is the end of a streaming query. `stream` is the JVM's StreamExecution that this belongs to.
+    """
 
     key: Any
     query: Any
@@ -42,6 +48,18 @@ class Finished:
     failure: str = ""
     failure_stack: str = ""
     properties: Mapping[str, str] = field(default_factory=dict)
+    kind: str = "query"
+    path: str = ""
+    format: str = ""
+    stream: Any = None
+    stream_id: str = ""
+    stream_run: str = ""
+    stream_name: str = ""
+    stream_started: int = 0
+    is_batch: bool = False
+    """Whether this is a stream's own micro-batch rather than an execution within one."""
+    before_rdd: int = 0
+    """Of a checkpoint: the RDDs that were there when it ended have smaller numbers."""
 
 
 class Tap(Protocol):
@@ -52,6 +70,10 @@ class Tap(Protocol):
     @property
     def describer(self) -> Describer:
         """How the plans of its queries are described; made when first asked for."""
+
+    @property
+    def rdds(self) -> RddGraph:
+        """What follows RDDs to their sources."""
 
     def poll(self, seconds: float) -> Optional[Finished]:
         """The next finished query, or None after that time."""
@@ -106,10 +128,15 @@ class RelayTap:
         """See Tap."""
         return open_describer(self._context)
 
+    @cached_property
+    def rdds(self) -> RddGraph:
+        """See Tap."""
+        return RddGraph(self._context)
+
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
         item = self._relay.take(self._reader, self._session, int(seconds * 1000))
-        return None if item is None else _finished(item.id(), item.query(), item.header())
+        return None if item is None else _finished(item)
 
     def done(self, finished: Finished) -> None:
         """See Tap."""
@@ -176,6 +203,11 @@ class ListenerTap:
         """See Tap."""
         return open_describer(self._context)
 
+    @cached_property
+    def rdds(self) -> RddGraph:
+        """See Tap."""
+        return RddGraph(self._context)
+
     def poll(self, seconds: float) -> Optional[Finished]:
         """See Tap."""
         try:
@@ -184,8 +216,9 @@ class ListenerTap:
             return None
         self._number += 1
         end = int(ended * 1000)
+        message = "" if failure is None else without_secrets(str(failure.getMessage()))
         return Finished(self._number, query, self._number, self._number, end - nanoseconds // 1_000_000, end,
-                        function=function, failure="" if failure is None else str(failure.getMessage()))
+                        function=function, failure=message)
 
     def done(self, finished: Finished) -> None:
         """See Tap."""
@@ -244,11 +277,12 @@ def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
     prefixes = context._gateway.new_array(lang.String, len(allowed))
     for position, prefix in enumerate(allowed):
         prefixes[position] = prefix
-    arguments = context._gateway.new_array(lang.Object, 4)
-    arguments[0] = capacity
-    arguments[1] = lang.Long.valueOf(str(LEASE_MILLIS))
-    arguments[2] = lang.Long.valueOf(str(SLEEP_MILLIS))
-    arguments[3] = prefixes
+    arguments = context._gateway.new_array(lang.Object, 5)
+    arguments[0] = context._jsc.sc()
+    arguments[1] = capacity
+    arguments[2] = lang.Long.valueOf(str(LEASE_MILLIS))
+    arguments[3] = lang.Long.valueOf(str(SLEEP_MILLIS))
+    arguments[4] = prefixes
     return relay_class.getConstructors()[0].newInstance(arguments)
 
 
@@ -281,17 +315,29 @@ def _add_to_queue(bus: Any, relay: Any) -> None:
         bus.addToQueue(relay, "adb_lineage", getattr(bus, "addToQueue$default$3")())
 
 
-def _finished(key: Any, query: Any, header: str) -> Finished:
-    values = dict(parse_qsl(header, keep_blank_values=True))
+def _finished(item: Any) -> Finished:
+    values = dict(parse_qsl(item.header(), keep_blank_values=True))
     properties = {name[2:]: value for name, value in values.items() if name.startswith("p:")}
     execution = int(values["executionId"])
     root = values.get("rootExecutionId") or properties.get("spark.sql.execution.root.id")
     ended = int(values["endTime"])
+    kind = values.get("kind", "query")
+    stream_run = values.get("streamRun", "")
     return Finished(
-        key, query, execution, int(root) if root else execution, int(values.get("startTime", ended)), ended,
+        item.id(), item.query(), execution, int(root) if root and kind == "query" else execution,
+        int(values.get("startTime", ended)), ended,
         session=values.get("session", ""), function=values.get("executionName", ""),
-        description=values.get("description", ""), failure=values.get("failureMessage", ""),
-        failure_stack=values.get("failureStack", ""), properties=properties)
+        description=without_secrets(values.get("description", "")),
+        failure=without_secrets(values.get("failureMessage", "")),
+        failure_stack=without_secrets(values.get("failureStack", "")), properties=properties,
+        kind=kind, path=values.get("path", ""), format=values.get("format", ""),
+        stream=item.stream() if stream_run else None, stream_id=values.get("streamId", ""), stream_run=stream_run,
+        stream_name=values.get("streamName", ""), stream_started=int(values.get("streamStart", ended)),
+        is_batch=values.get("batch") == "true", before_rdd=_number(values.get("beforeRdd", "")))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isdigit() else 0
 
 
 def _first_line(error: BaseException) -> str:

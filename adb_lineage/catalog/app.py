@@ -37,7 +37,8 @@ LOCAL_HOSTS = frozenset({"127.0.0.1", "localhost", "::1"})
 MAX_BODY = 64 << 20
 """Bytes of a request body; more is answered 413."""
 
-_WEB = Path(__file__).parent / "web"
+WEB = Path(__file__).parent / "web"
+"""The files of the page."""
 _CONTENT_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 _ATTRIBUTE = re.compile(r"attr(?:_(\d+))?:(.+)\Z")
 
@@ -194,13 +195,13 @@ SERVICE_ROUTES: Sequence[Tuple[str, str, Handler]] = (
     ("GET", "/atlas/v2/lineage/{guid}/next", _lineage_next),
 )
 PAGE_ROUTES: Sequence[Tuple[str, str, Handler]] = (
-    ("GET", "/web/overview", lambda call: call.catalog.statistics()),
+    ("GET", "/web/overview", lambda call: call.catalog.overview()),
     ("GET", "/web/search", lambda call: call.catalog.search(
         {
             "keywords": call.text("q"), "limit": call.number("limit", 50), "offset": call.number("offset", 0),
             "filter": {"entityType": call.text("type")} if call.text("type") else None,
             "facets": [{"facet": "entityType"}], "orderby": None if call.text("q") else [{"updateTime": "desc"}],
-        }, hidden=True)),
+        }, hidden=not call.flag("indexed"))),
 )
 
 
@@ -221,7 +222,7 @@ def create_app(catalog: Catalog, *, require_authorization: bool = False) -> Appl
         *_routes(catalog, PAGE_ROUTES, "", ""),
         Route("/debug/requests", _requests(log), methods=["GET", "DELETE"]),
         Route("/", _file("index.html")),
-        Mount("/web", routes=[Route(f"/{path.name}", _file(path.name)) for path in sorted(_WEB.iterdir())]),
+        Mount("/web", routes=[Route(f"/{path.name}", _file(path.name)) for path in sorted(WEB.iterdir())]),
     ]
     starlette = Starlette(routes=routes, exception_handlers={HTTPException: _no_route, Exception: _fault})
     return Gate(starlette, log, require_authorization)
@@ -325,7 +326,7 @@ def _requests(log: RequestLog) -> Callable[[Request], Awaitable[Response]]:
 
 
 def _file(name: str) -> Callable[[Request], Awaitable[Response]]:
-    path = _WEB / name
+    path = WEB / name
 
     async def endpoint(request: Request) -> Response:
         headers = {

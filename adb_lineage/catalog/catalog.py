@@ -273,6 +273,17 @@ class Catalog:
                 "types": len(session.types.definitions),
             }
 
+    def overview(self) -> Json:
+        """What the page needs to begin: `statistics`, and `kinds`: entity type to `process`, `dataset` or `asset`."""
+        with self._reading() as session:
+            types = session.types
+            names = [definition["name"] for definition in types.of_category("ENTITY")]
+            kinds = {
+                name: "process" if types.is_a(name, "Process") else "dataset" if types.is_a(name, "DataSet") else "asset"
+                for name in names
+            }
+        return {**self.statistics(), "kinds": kinds}
+
     # ---- inside
 
     @contextmanager

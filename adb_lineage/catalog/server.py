@@ -19,8 +19,9 @@ START_SECONDS = 30.0
 
 
 class CatalogServer:
-    """A catalog and the server in front of it. Connections are accepted at `url` once it is made, and answered once it runs.
+    """A catalog and the server in front of it.
 
+    Connections are accepted at `url` as soon as the object exists, and answered once it runs.
     Raises `OSError` for a port that is taken, `sqlite3.Error` for a file that is no catalog.
     """
 
@@ -70,6 +71,11 @@ class CatalogServer:
                 raise TimeoutError(f"the catalog on {self.url} did not start")
             time.sleep(0.01)
         return self
+
+    def wait(self) -> None:
+        """Wait, after `start`, until the server ends or the main thread is interrupted."""
+        while self._thread is not None and self._thread.is_alive():
+            self._thread.join(timeout=1.0)
 
     def close(self) -> None:
         """Stop serving and close the database; safe to call twice."""

@@ -97,6 +97,7 @@ class Store:
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction that may write; commits at the end, rolls back on any exception."""
         with self._write_lock:
+            self._check_open()
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 yield self._writer
@@ -108,6 +109,7 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[sqlite3.Connection]:
         """One snapshot of the database, for reading only."""
+        self._check_open()
         try:
             connection = self._readers.get_nowait()
         except queue.Empty:
@@ -130,6 +132,10 @@ class Store:
                 connection.close()
         if self._folder is not None:
             self._folder.cleanup()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise sqlite3.ProgrammingError(f"the catalog {self.path} is closed")
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(str(self.path), timeout=30, isolation_level=None, check_same_thread=False)

@@ -17,6 +17,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print each check as it is done; 1 when one failed."""
     from adb_lineage.composition import catalog_from_settings
+    from adb_lineage.databricks.compute import recognise
     from adb_lineage.purview.doctor import FAIL, Check, Doctor
     from adb_lineage.settings import Settings
     from adb_lineage.transport import file_config
@@ -29,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
         if check.mend:
             print(f"{'':<15} -> {check.mend}", flush=True)
 
+    compute = recognise()
+    say(Check("compute", "pass" if compute.possible else "warn", compute.words(), ""))
     with catalog_from_settings(Settings.load(file_config=file_config())) as catalog:
         checks = Doctor(catalog).examine(say)
     return 1 if any(check.outcome == FAIL for check in checks) else 0

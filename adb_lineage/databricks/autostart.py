@@ -187,33 +187,38 @@ def _context_ready(context_class: Any) -> None:
 
         os.environ[OWNER] = str(os.getpid())
         _note("starting")
-        heard = threading.Event()
-        wait = _FirstCell(heard)
-        wait.register()
-        _daemon(_start, context_class, heard, wait)
+        first_cell = _FirstCell(threading.Event())
+        first_cell.register()
+        _daemon(_start, context_class, first_cell)
     except Exception as error:  # noqa: BLE001 - Databricks calls such hooks unguarded: the notebook would have no `sc`
         _note("failed", repr(error))
 
 
-def _start(context_class: Any, heard: Any, first_cell: _FirstCell) -> None:
+def _start(context_class: Any, first_cell: _FirstCell) -> None:
     try:
         from adb_lineage.databricks import repl
 
-        repl.begin(context_class, heard.set)
-        _note("started")
+        repl.begin(context_class, first_cell.heard)
     except BaseException as error:  # noqa: BLE001 - AtlasException is a BaseException; an uncaught one would be printed
         _note("failed", repr(error))
     finally:
-        heard.set()
-        first_cell.unregister()
+        first_cell.heard(None)
 
 
 class _FirstCell:
-    """Holds the first cell back, for a moment at most, until its queries would be heard."""
+    """Holds the first cell back, for a moment at most, until its queries would be heard and it is known who runs it."""
 
-    def __init__(self, heard: Any) -> None:
-        self._heard = heard
+    def __init__(self, event: Any) -> None:
+        self._event = event
+        self._note: Optional[Callable[[], None]] = None
         self._shell: Any = None
+
+    def heard(self, note: Optional[Callable[[], None]]) -> None:
+        """Let the cell go on; it calls `note` first, on its own thread. None: there is nothing to wait for."""
+        if note is not None:
+            self._note = note
+            _note("started")
+        self._event.set()
 
     def register(self) -> None:
         ipython = sys.modules.get("IPython")  # never imported by us: no IPython, no cells
@@ -222,16 +227,16 @@ class _FirstCell:
             self._shell.events.register("pre_run_cell", self._pre_run_cell)
 
     def _pre_run_cell(self, *_: Any) -> None:
-        self._heard.wait(FIRST_CELL_SECONDS)
-        self.unregister()
-
-    def unregister(self) -> None:
         shell, self._shell = self._shell, None
-        if shell is not None:
-            try:
-                shell.events.unregister("pre_run_cell", self._pre_run_cell)
-            except ValueError:
-                return  # the other thread was quicker
+        if shell is None:
+            return
+        try:
+            self._event.wait(FIRST_CELL_SECONDS)
+            shell.events.unregister("pre_run_cell", self._pre_run_cell)
+            if self._note is not None:
+                self._note()
+        except Exception as error:  # noqa: BLE001 - IPython would print it into the cell's output
+            _note("started", repr(error))
 
 
 def _note(stage: str, error: str = "") -> None:

@@ -12,10 +12,13 @@ import logging
 import sys
 import threading
 import time
-from typing import Any, Callable, Dict, List, Mapping, Optional
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, Mapping, Optional
 
 from adb_lineage.databricks import identity
-from adb_lineage.databricks.jobs_api import JobsApi
+
+if TYPE_CHECKING:  # it brings requests, and this module is on the way to the first cell
+    from adb_lineage.databricks.jobs_api import JobsApi
 
 _LOG = logging.getLogger(__name__)
 
@@ -23,6 +26,7 @@ MOUNTS_SECONDS = 600.0
 """How long the list of mounts is believed; a path under an unknown mount asks again sooner."""
 
 MOUNTS_MISS_SECONDS = 30.0
+_SESSIONS = 1000
 
 
 def published_name(session: str) -> str:
@@ -33,21 +37,28 @@ def published_name(session: str) -> str:
 class Driver:
     """The driver behind a SparkContext. Thread-safe; nothing here raises for what Databricks does not tell.
 
-    `jobs` fills in what only the Jobs API knows, `mounts` replaces the reader of the mounts (tests).
+    `conf` is the SparkContext's where it has been read already, `jobs` fills in what only the Jobs API knows, `mounts`
+    replaces the reader of the mounts.
     """
 
-    def __init__(self, spark_context: Any, *, jobs: Optional[JobsApi] = None, mounts: Optional[Mounts] = None) -> None:
+    def __init__(self, spark_context: Any, *, conf: Optional[Mapping[str, str]] = None,
+                 jobs: Optional[JobsApi] = None, mounts: Optional[Mounts] = None) -> None:
         self._context = spark_context
         self._jvm = spark_context._jvm
-        self.conf: Dict[str, str] = dict(spark_context.getConf().getAll())
+        if conf is None:  # a cluster's conf has hundreds of entries, each of them costs two calls
+            own = spark_context.getConf()
+            conf = {name: value for name in identity.PROPERTIES for value in [own.get(name)] if value}
+        self.conf = conf
         self.jobs = jobs
         self.mounts = mounts or Mounts(lambda: read_mounts(self._jvm))
         self._published: Dict[str, str] = {}
+        self._seen: OrderedDict[str, Dict[str, Any]] = OrderedDict()
 
-    def note_cell(self, session_uuid: str) -> None:
+    def note_cell(self, session_uuid: str) -> Dict[str, Any]:
         """Take what the running cell's thread knows (local properties, notebook context); for the main thread.
 
-        A few Py4J calls, one more when something changed since the last cell.
+        The answer is what `environment` will say of it. A few Py4J calls, one more when something changed since the
+        last cell.
         """
         properties = {name: value for name in identity.LOCAL_PROPERTIES
                       for value in [self._context.getLocalProperty(name)] if value}
@@ -60,6 +71,7 @@ class Driver:
             if self._published.get(name) != text:
                 self._jvm.java.lang.System.setProperty(published_name(name), text)
                 self._published[name] = text
+        return found
 
     def forget(self) -> None:
         """Take back what `note_cell` left in the JVM."""
@@ -74,16 +86,31 @@ class Driver:
         May ask Databricks for the mounts and, if `jobs` is given, for the job, both cached: not for a listener's or
         the user's thread.
         """
-        found = self._left_by(session_uuid) or self._left_by(local_properties.get("spark.databricks.replId", ""))
-        found.update(identity.environment(self.conf, local_properties, None) if local_properties or not found else {})
+        left = self._left_by(session_uuid) or self._left_by(local_properties.get("spark.databricks.replId", ""))
+        own = identity.environment(self.conf, local_properties, None)
+        if "spark.databricks.notebook.path" in own or "spark.databricks.job.id" in own:
+            self._remember(session_uuid, own)
+        elif not left:
+            left = self._seen.get(session_uuid, {})
+        found = {**left, **own}
         if not found:
             return {}
+        for part in ("adb_lineage.job", "adb_lineage.run"):
+            if part in found:
+                found[part] = {**left.get(part, {}), **own.get(part, {})}
         if mounts:
             found["mountPoints"] = self.mounts.rows()
         if self.jobs is not None and "spark.databricks.job.id" in found:
             described = self.jobs.describe(found)
             found["adb_lineage.job"] = {**found.get("adb_lineage.job", {}), **described}
         return found
+
+    def _remember(self, session_uuid: str, own: Dict[str, Any]) -> None:
+        """For a later command of the session that starts no Spark job, in a language whose shell leaves nothing."""
+        self._seen[session_uuid] = own
+        self._seen.move_to_end(session_uuid)
+        if len(self._seen) > _SESSIONS:
+            self._seen.popitem(last=False)
 
     def _left_by(self, name: str) -> Dict[str, Any]:
         if not name:

@@ -18,15 +18,23 @@ SESSION_SECONDS = 30.0
 """How long `begin` looks for the session that a shell builds right after its SparkContext."""
 
 
-def begin(context_class: Any, heard: Callable[[], None]) -> None:
-    """Turn lineage on for the SparkContext that stands; `heard` is called when its queries are.
+def begin(context_class: Any, heard: Callable[[Callable[[], None]], None]) -> None:
+    """Turn lineage on for the SparkContext that stands.
 
+    `heard` is called when its queries are, with what the first cell has to do on its own thread: tell who runs it.
     For the autostart's thread. Raises what `adb_lineage.enable` raises.
     """
     import adb_lineage
 
-    adb_lineage.enable(_session(context_class))
-    heard()
+    session = _session(context_class)
+    adb_lineage.enable(session)
+    heard(lambda: _note_first_cell(session))
+
+
+def _note_first_cell(session: Any) -> None:
+    """The later cells are noted by `Cells`, which is not there yet: it waits for imports."""
+    if session is not None and session.sparkContext.getConf().get("spark.databricks.workspaceUrl"):
+        Driver(session.sparkContext).note_cell(str(session._jsparkSession.sessionUUID()))
 
 
 def _session(context_class: Any) -> Any:
@@ -45,23 +53,25 @@ def _session(context_class: Any) -> Any:
 
 
 class CellBudget:
-    """How long the end of a cell may wait for delivery, in seconds.
+    """How long the end of a cell may wait for delivery: `seconds` in a notebook that somebody has open, `job_seconds`
+    in a job, whose process may end with any cell.
 
-    A wait that was in vain halves the next one, one that was not restores it: with Purview down a notebook of any
-    number of cells loses at most twice `seconds`.
+    A wait that was in vain makes the next one a second, then half of it and so on; one that was not restores it. So
+    with Purview down a job of any number of cells loses two seconds more than `job_seconds`.
     """
 
-    def __init__(self, seconds: float) -> None:
-        self._full = seconds
-        self._next = seconds
+    def __init__(self, seconds: float, job_seconds: float) -> None:
+        self._full = {False: seconds, True: job_seconds}
+        self._most = float("inf")
 
-    def seconds(self) -> float:
+    def seconds(self, job: bool) -> float:
         """The next wait; 0 when it is not worth one."""
-        return self._next if self._next >= 0.05 else 0.0
+        next_one = min(self._full[job], self._most)
+        return next_one if next_one >= 0.05 else 0.0
 
     def waited(self, delivered: bool) -> None:
         """Tell how the last wait ended."""
-        self._next = self._full if delivered else self._next / 2
+        self._most = float("inf") if delivered else min(1.0, self._most / 2)
 
 
 class Cells:
@@ -73,6 +83,7 @@ class Cells:
         self._driver = driver
         self._session_uuid = session_uuid
         self._budget = budget
+        self._job = False
         self._shell: Any = None
 
     def attach(self) -> bool:
@@ -103,13 +114,15 @@ class Cells:
         if self._driver is None:
             return
         try:
-            self._driver.note_cell(self._session_uuid)
+            self._job = "spark.databricks.job.id" in self._driver.note_cell(self._session_uuid)
         except Exception as error:  # noqa: BLE001 - IPython would print it into the cell's output
             _LOG.debug("cell not noted: %r", error)
 
     def after(self, *_: Any) -> None:
         """`post_run_cell`, on the main thread."""
-        seconds = self._budget.seconds()
+        if not self._job:
+            self.before()  # of the cell during which we were attached nothing is known yet
+        seconds = self._budget.seconds(self._job)
         if seconds <= 0:
             return
         try:

@@ -2,10 +2,21 @@
 
     Delivery          the one worker thread of a process; of all processes on a driver one delivers
     DeliveryOptions   its knobs
-    Translation, Catalog, WriteReport   what it expects of its collaborators
+    rehearse          what it would write
+    Translation, Catalog, WriteReport, WritePlan   what it expects of its collaborators
 """
-from adb_lineage.delivery.doors import Catalog, Translation, WriteReport
+from adb_lineage.delivery.doors import Catalog, Translation, WritePlan, WriteReport
 from adb_lineage.delivery.options import DeliveryOptions
+from adb_lineage.delivery.rehearsal import Rehearsal, rehearse
 from adb_lineage.delivery.worker import Delivery
 
-__all__ = ["Catalog", "Delivery", "DeliveryOptions", "Translation", "WriteReport"]
+__all__ = [
+    "Catalog",
+    "Delivery",
+    "DeliveryOptions",
+    "Rehearsal",
+    "Translation",
+    "WritePlan",
+    "WriteReport",
+    "rehearse",
+]

@@ -1,13 +1,14 @@
-"""Many runs at once: of each process only the newest state, all assets resolved together, one write."""
+"""Many processes at once: all their assets resolved together, one write, and what became of each run."""
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.delivery.doors import Catalog, Translation, WriteReport
+from adb_lineage.delivery.doors import Catalog, WritePlan
+from adb_lineage.delivery.fold import Group
 from adb_lineage.outbox import Outbox, RunEvents
 
-_PROCESS_LAST = "databricks_process"
+_PROCESS = "databricks_process"
 
 
 class Outcome(NamedTuple):
@@ -19,73 +20,55 @@ class Outcome(NamedTuple):
     facts: Mapping[str, Any]
 
 
-class _Group:
-    """The runs of one process; `newest` is the one to be written."""
+class _Work:
+    """What there is to write for some processes: entities once each in their newest state, and assets without any."""
 
-    def __init__(self, run: RunEvents, translation: Translation) -> None:
-        self.newest = run
-        self.translation = translation
-        self.others: List[RunEvents] = []
-
-    def add(self, run: RunEvents, translation: Translation) -> None:
-        if run.time >= self.newest.time:
-            self.others.append(self.newest)
-            self.newest, self.translation = run, translation
-        else:
-            self.others.append(run)
-
-    @property
-    def runs(self) -> List[RunEvents]:
-        return [self.newest, *self.others]
+    def __init__(self, groups: Iterable[Group], catalog: Catalog) -> None:
+        self.groups = sorted(groups, key=lambda group: group.newest.time)
+        assets = _assets(self.groups)
+        self.chosen = catalog.resolve(assets)
+        self.missing = [asset for asset in assets if asset.name not in self.chosen]
+        entities: Dict[AssetName, Dict[str, Any]] = {}
+        self.names: List[List[AssetName]] = []
+        """Of each group: its entities, then its assets as they are called in the catalog."""
+        for group in self.groups:
+            own = {_name(entity): entity for entity in group.translation.entities(self.chosen)}
+            entities.update(own)
+            datasets = [self.chosen.get(asset.name, asset.name) for asset in group.translation.assets]
+            self.names.append(list(dict.fromkeys([*own, *datasets])))
+        self.ordered = sorted(entities.values(), key=lambda entity: entity.get("typeName") == _PROCESS)
 
 
 class Batch:
-    """Translated runs on their way. `size` is the bytes of JSON behind the translations that are held."""
+    """Processes, each with a translation, to be written in one go."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, groups: Sequence[Group]) -> None:
         self._target = target
-        self._groups: Dict[str, _Group] = {}
-        self.runs = 0
-        self.size = 0
-
-    def add(self, run: RunEvents, translation: Translation) -> None:
-        """Take a run with lineage; its events are not kept."""
-        process = str(translation.process)
-        light = run._replace(events=[])
-        group = self._groups.get(process)
-        if group is None:
-            self._groups[process] = _Group(light, translation)
-            self.size += run.size
-        else:
-            self.size -= group.newest.size
-            group.add(light, translation)
-            self.size += group.newest.size
-        self.runs += 1
+        self._groups = list(groups)
 
     @property
-    def all_runs(self) -> List[RunEvents]:
+    def runs(self) -> List[RunEvents]:
         """Every run in the batch."""
-        return [run for group in self._groups.values() for run in group.runs]
+        return [run for group in self._groups for run in group.runs]
 
     def halves(self) -> Tuple[Batch, Batch]:
         """The same in two parts, to find the process that a write fails on; one is empty when there is only one."""
-        parts = Batch(self._target), Batch(self._target)
         middle = (len(self._groups) + 1) // 2
-        for index, (process, group) in enumerate(self._groups.items()):
-            part = parts[index >= middle]
-            part._groups[process] = group
-            part.runs += len(group.runs)
-            part.size += group.newest.size
-        return parts
+        return Batch(self._target, self._groups[:middle]), Batch(self._target, self._groups[middle:])
 
-    def preview(self, catalog: Catalog) -> List[Outcome]:
-        """What `write` would do, as far as reading tells."""
-        chosen = catalog.resolve(_assets(self._groups.values()))
-        return [
-            Outcome(run, "delivered", "preview", {**_facts(group, chosen), "delivery": "preview"})
-            for group in self._groups.values()
-            for run in group.runs
-        ]
+    def plan(self, catalog: Catalog) -> Tuple[WritePlan, List[Outcome]]:
+        """What `write` would do, and what to record of it; nothing is written. Raises what the catalog raises."""
+        work = _Work(self._groups, catalog)
+        plan = catalog.plan_write(work.ordered, work.missing)
+        verdicts = {name: verdict for verdict in ("new", "changed", "unchanged", "invalid")
+                    for name in getattr(plan, verdict)}
+        verdicts.update(dict.fromkeys(plan.placeholders, "placeholder"))
+        outcomes = []
+        for group, names in zip(work.groups, work.names):
+            would = [f"{verdicts[name]} {' '.join(name)}" for name in names if name in verdicts]
+            facts = {**_facts(group, work.chosen, {}, plan.left_out), "delivery": "preview", "would_write": would}
+            outcomes += [Outcome(run, "delivered", "preview", facts) for run in group.runs]
+        return plan, outcomes
 
     def write(self, catalog: Catalog, outbox: Outbox, now: float) -> List[Outcome]:
         """Resolve and write; what became of each run. `now` (epoch seconds) goes to the record.
@@ -93,58 +76,49 @@ class Batch:
         Raises what the catalog raises; then nothing is known about any of the runs.
         """
         outcomes, groups = self._superseded(catalog, outbox)
-        groups.sort(key=lambda group: group.newest.time)
-        assets = _assets(groups)
-        chosen = catalog.resolve(assets)
-        entities: Dict[AssetName, Dict[str, Any]] = {}
-        names: List[List[AssetName]] = []
-        for group in groups:
-            own = {_name(entity): entity for entity in group.translation.entities(chosen)}
-            entities.update(own)
-            names.append([*own, *(chosen.get(asset.name, asset.name) for asset in group.translation.assets)])
-        ordered = sorted(entities.values(), key=lambda entity: entity.get("typeName") == _PROCESS_LAST)
-        report = catalog.write(ordered, [asset for asset in assets if asset.name not in chosen])
+        work = _Work(groups, catalog)
+        report = catalog.write(work.ordered, work.missing)
         refused = {AssetName(*item[0]): _refusal(item) for item in report.refused}
-        for group, own_names in zip(groups, names):
-            answers = [refused[name] for name in dict.fromkeys(own_names) if name in refused]
-            outcomes += _outcomes(group, _facts(group, chosen, report), "; ".join(answers), now)
+        for group, names in zip(work.groups, work.names):
+            answers = "; ".join(refused[name] for name in names if name in refused)
+            facts = _facts(group, work.chosen, report.placeholders, report.left_out)
+            facts["requests"] = report.requests
+            outcomes += _outcomes(group, facts, answers, now)
         return outcomes
 
     def marks(self) -> Dict[str, float]:
-        """For each process, the time of the run that was written."""
-        return {self._key(process): group.newest.time for process, group in self._groups.items()}
+        """For each process, the time of its newest run here."""
+        return {self._key(group.process): group.newest.time for group in self._groups}
 
-    def _superseded(self, catalog: Catalog, outbox: Outbox) -> Tuple[List[Outcome], List[_Group]]:
+    def _superseded(self, catalog: Catalog, outbox: Outbox) -> Tuple[List[Outcome], List[Group]]:
         """Apart those processes of which a newer run has been written before and is still there.
 
         A run that had to wait, or came from a spool, must not take the place of a newer one.
         """
-        marks = outbox.marks([self._key(process) for process in self._groups])
+        marks = outbox.marks([self._key(group.process) for group in self._groups])
         late = {
-            process: group
-            for process, group in self._groups.items()
-            if marks.get(self._key(process), group.newest.time) > group.newest.time
+            _name(group.translation.entities({})[-1]): group
+            for group in self._groups
+            if marks.get(self._key(group.process), group.newest.time) > group.newest.time
         }
         if not late:
-            return [], list(self._groups.values())
-        names = {
-            process: _name(group.translation.entities({})[-1]) for process, group in late.items()
-        }
-        present = catalog.resolve([Asset(name=name, display_name="", rule="process") for name in names.values()])
-        outcomes = []
-        for process, name in names.items():
+            return [], list(self._groups)
+        present = catalog.resolve([Asset(name=name, display_name="", rule="process") for name in late])
+        outcomes: List[Outcome] = []
+        current = {group.process: group for group in self._groups}
+        for name, group in late.items():
             if name in present:
                 facts = {"delivery": "delivered", "delivery_reason": "a newer run of it was written before",
-                         "process": process}
-                outcomes += [Outcome(run, "delivered", "superseded", facts) for run in late[process].runs]
-                del self._groups[process]
-        return outcomes, list(self._groups.values())
+                         "process": group.process}
+                outcomes += [Outcome(run, "delivered", "superseded", facts) for run in group.runs]
+                del current[group.process]
+        return outcomes, list(current.values())
 
     def _key(self, process: str) -> str:
         return f"{self._target}|{process}"
 
 
-def _assets(groups: Iterable[_Group]) -> List[Asset]:
+def _assets(groups: Iterable[Group]) -> List[Asset]:
     """Every asset once; of several descriptions the newest that knows the columns."""
     assets: Dict[AssetName, Asset] = {}
     for group in groups:
@@ -164,7 +138,7 @@ def _refusal(item: Any) -> str:
     return f"{name[0]} {name[1]}: {said}" + (f" (request {request_id})" if request_id else "")
 
 
-def _outcomes(group: _Group, facts: Dict[str, Any], refusal: str, now: float) -> List[Outcome]:
+def _outcomes(group: Group, facts: Dict[str, Any], refusal: str, now: float) -> List[Outcome]:
     state = "dead" if refusal else "delivered"
     facts.update(delivery=state, delivery_reason=refusal or None, delivered_at=None if refusal else now)
     outcomes = [Outcome(group.newest, state, refusal, facts)]
@@ -178,19 +152,18 @@ def _outcomes(group: _Group, facts: Dict[str, Any], refusal: str, now: float) ->
 
 
 def _facts(
-    group: _Group, chosen: Mapping[AssetName, AssetName], report: Optional[WriteReport] = None
+    group: Group,
+    chosen: Mapping[AssetName, AssetName],
+    stand_ins: Mapping[AssetName, AssetName],
+    left_out: Mapping[AssetName, str],
 ) -> Dict[str, Any]:
-    stand_ins = report.placeholders if report is not None else {}
     assets = []
     for asset in group.translation.assets:
         name = chosen.get(asset.name) or stand_ins.get(asset.name) or asset.name
         facts = {"name": asset.display_name, "typeName": name.type_name, "qualifiedName": name.qualified_name,
                  "rule": asset.rule, "found": asset.name in chosen}
-        if report is not None and asset.name in report.left_out:
-            facts["left_out"] = report.left_out[asset.name]
+        if asset.name in left_out:
+            facts["left_out"] = left_out[asset.name]
         assets.append(facts)
-    left_out = [*group.newest.left_out, *(f"{skip[0]}: {skip[1]}" for skip in group.translation.skipped)]
-    facts = {"process": group.translation.process, "assets": assets, "left_out": left_out or None}
-    if report is not None:
-        facts["requests"] = report.requests
-    return facts
+    lost = [*group.newest.left_out, *(f"{skip[0]}: {skip[1]}" for skip in group.translation.skipped)]
+    return {"process": group.translation.process, "assets": assets, "left_out": lost or None}

@@ -45,17 +45,48 @@ class WriteReport(Protocol):
         """HTTP requests of this write."""
 
 
+class WritePlan(Protocol):
+    """What a write would do (`purview.plan.WritePlan`)."""
+
+    @property
+    def new(self) -> Sequence[AssetName]:
+        """Entities that would be created."""
+
+    @property
+    def placeholders(self) -> Sequence[AssetName]:
+        """Stand-ins that would be created; `new` does not repeat them."""
+
+    @property
+    def changed(self) -> Mapping[AssetName, Sequence[Any]]:
+        """Entities that would change: (attribute, before, after) of each change."""
+
+    @property
+    def unchanged(self) -> Sequence[AssetName]:
+        """Entities that would stay as they are."""
+
+    @property
+    def left_out(self) -> Mapping[AssetName, str]:
+        """Datasets that would get no entity, and why; their edges would not be written."""
+
+    @property
+    def invalid(self) -> Mapping[AssetName, str]:
+        """Entities that can't be sent at all, and why."""
+
+    def lines(self) -> Sequence[str]:
+        """The plan in words."""
+
+
 class Catalog(Protocol):
     """Where lineage goes (`purview.PurviewCatalog`). All calls may raise RetryLater or FixNeeded."""
-
-    def ensure_types(self) -> None:
-        """Install or update the type definitions that we need."""
 
     def resolve(self, assets: Sequence[Asset]) -> Mapping[AssetName, AssetName]:
         """The identity under which the catalog holds each asset, or process; unknown ones are absent."""
 
     def write(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WriteReport:
         """Upsert the entities, and stand-ins for assets that nobody knows."""
+
+    def plan_write(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WritePlan:
+        """What `write` would do, without doing it."""
 
     def close(self) -> None:
         """End calls that wait (they raise RetryLater) and let go of connections."""

@@ -19,11 +19,17 @@ class DeliveryOptions:
     take_runs: int = 500
     take_bytes: int = 4 << 20
     """Most that is read from the outbox at once."""
-    batch_runs: int = 10_000
-    batch_bytes: int = 8 << 20
-    """Most that is translated before it is written. Of a process that ran often only the newest run counts."""
-    collect_seconds: float = 2.0
-    """Longest that a translated run waits for others while more are coming."""
+    batch_runs: int = 50_000
+    collect_seconds: float = 60.0
+    """Most runs, and longest time while more keep coming, that are looked at before the newest run of each process is
+    written."""
+    flush_collect_seconds: float = 1.0
+    """The same time while somebody waits in `flush`."""
+    hold_bytes: int = 2 << 20
+    """Translations are kept until they are written up to this; beyond it they are made again."""
+    write_processes: int = 100
+    write_bytes: int = 1 << 20
+    """Most that is resolved and written at once."""
 
     lease_seconds: float = 10.0
     """After so long a silence another process takes over; at once when the process is dead."""

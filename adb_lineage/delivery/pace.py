@@ -1,4 +1,4 @@
-"""When to try again, and how much at once: small steps after a failure, doubling with each success."""
+"""When to try again, and how much at once."""
 from __future__ import annotations
 
 import random
@@ -7,6 +7,8 @@ from typing import Optional
 from adb_lineage.outbox import Clock
 
 NO_LIMIT = 1 << 30
+SMALL = 8
+"""A failing write of more runs than this says nothing about any one of them."""
 
 
 class Pace:
@@ -17,6 +19,7 @@ class Pace:
         self._dice = dice or random.Random()
         self._failures = 0
         self._until = 0.0
+        self._suspicious = False
         self.why = ""
         self.limit = NO_LIMIT
         """Most runs to take for the next write; 1 to test the way."""
@@ -32,14 +35,20 @@ class Pace:
         """Monotonic time of the next test; 0 when the way is free."""
         return self._until if self._failures else 0.0
 
-    def failed(self, why: str, first: float, cap: float, wish: Optional[float]) -> float:
-        """The way is closed; seconds until the next test: the other side's own `wish`, else a growing pause."""
+    def failed(self, why: str, runs: int, first: float, cap: float, wish: Optional[float]) -> float:
+        """The way is closed for a write of so many runs; seconds until the next test: the other side's own `wish`, else
+        a growing pause.
+
+        Where few runs fail, too, it is the way. Where many fail and then one gets through, it may have been one of the
+        many: then they go in small steps, doubling with each success, so that it ends up among few.
+        """
         pause = min(first * 2.0 ** min(self._failures, 32), cap)
         # Half of it is chance, so that the drivers of a workspace do not come back together.
         pause = pause * (0.5 + 0.5 * self._dice.random()) if wish is None else max(wish, 0.0)
         self._failures += 1
         self._until = self._clock.monotonic() + pause
         self.limit = 1
+        self._suspicious = runs > SMALL
         self.why = why
         return pause
 
@@ -48,4 +57,4 @@ class Pace:
         self._failures = 0
         self.why = ""
         self.successes += 1
-        self.limit = min(self.limit * 2, NO_LIMIT)
+        self.limit = min(self.limit * 2, NO_LIMIT) if self._suspicious else NO_LIMIT

@@ -9,16 +9,15 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
 
 from adb_lineage.delivery.batch import Batch, Outcome
-from adb_lineage.delivery.doors import Catalog, Translate
+from adb_lineage.delivery.doors import Catalog, Translate, Translation
+from adb_lineage.delivery.fold import Fold, Group
 from adb_lineage.delivery.options import DeliveryOptions
-from adb_lineage.delivery.pace import Pace
+from adb_lineage.delivery.pace import SMALL, Pace
 from adb_lineage.delivery.spooling import Spooling
 from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.outbox import Clock, Outbox, RunEvents
 from adb_lineage.record import Record
 
-_SMALL_BATCH = 8
-"""A failing batch of more runs says nothing about any one of them."""
 _SUSPECTS_FROM = 2
 _HOPELESS_FROM = 8
 """Failed attempts after which a run travels alone, and after which it is given up while others get through."""
@@ -64,7 +63,7 @@ class Delivery:
         self._keeper: Optional[threading.Thread] = None
         self._stopping = threading.Event()
         self._progress = threading.Event()
-        self._types_ready = False
+        self._flushing = 0
         self._owed: List[Callable[[], None]] = []
         self._failed_alone: Dict[str, int] = {}
         self._busy_since: Optional[float] = None
@@ -93,6 +92,7 @@ class Delivery:
         if self._forked:
             return False
         deadline = self._clock.monotonic() + timeout
+        self._flushing += 1
         try:
             position = self._outbox.position()
             self._outbox.appended.set()
@@ -108,6 +108,8 @@ class Delivery:
                 self._clock.wait(self._progress, min(_FLUSH_POLL, left))
         except (sqlite3.Error, OSError):
             return False
+        finally:
+            self._flushing -= 1
 
     def stop(self, timeout: float) -> bool:
         """Flush, end the worker, spool what has not arrived and give the lease back, within about `timeout` seconds.
@@ -228,11 +230,11 @@ class Delivery:
     def _collect_and_deliver(self) -> int:
         """Translate what is ready, up to the bounds, and write it; how many runs there were."""
         options = self._options
-        batch = Batch(options.target)
+        fold = Fold(options.hold_bytes)
         taken = 0
         limit = min(self._pace.limit, options.batch_runs)
-        until = self._clock.monotonic() + options.collect_seconds
-        while taken < limit and batch.size < options.batch_bytes and not self._stopping.is_set():
+        started = self._clock.monotonic()
+        while taken < limit and not self._stopping.is_set():
             runs = self._outbox.take(
                 self._owner,
                 runs=min(options.take_runs, limit - taken),
@@ -242,37 +244,55 @@ class Delivery:
                 suspects=not taken,
             )
             for run in runs:
-                self._translate_into(batch, run)
+                translation = self._translation(run)
+                if translation is not None and translation.process is not None:
+                    fold.add(run, translation.process, translation)
             taken += len(runs)
             alone = any(run.attempts >= _SUSPECTS_FROM for run in runs)
-            if not runs or alone or self._clock.monotonic() >= until:
+            patience = options.flush_collect_seconds if self._flushing else options.collect_seconds
+            if not runs or alone or self._clock.monotonic() - started >= patience:
                 break
-        if batch.runs:
-            self._deliver(batch)
+        for part in fold.parts(options.write_processes, options.write_bytes):
+            self._busy_since = self._clock.monotonic()
+            if self._pace.blocked_seconds or self._stopping.is_set():
+                runs = [run for group in part for run in group.runs]
+                self._wait(runs, self._pace.blocked_seconds, self._pace.why or "stopped", blame=False)
+            else:
+                self._deliver(Batch(options.target, [group for group in part if self._complete(group)]))
         return taken
 
-    def _translate_into(self, batch: Batch, run: RunEvents) -> None:
+    def _translation(self, run: RunEvents) -> Optional[Translation]:
         """A run that can't be translated, or has nothing to write, is settled here and now."""
         try:
             translation = self._translate(run.events)
             if translation.process is not None:
-                batch.add(run, translation)
-                return
+                return translation
             reasons = "; ".join(f"{skip[0]}: {skip[1]}" for skip in translation.skipped) or "it moved no data"
-            facts = {"delivery": "skipped", "delivery_reason": reasons, "left_out": list(run.left_out) or None}
-            self._settle([Outcome(run, "delivered", f"skipped: {reasons}", facts)])
         except BaseException as error:  # noqa: BLE001 - whatever a translation raises concerns its run alone
             self._bury([run], f"translation failed: {_words(error)}")
+            return None
+        facts = {"delivery": "skipped", "delivery_reason": reasons, "left_out": list(run.left_out) or None}
+        self._settle([Outcome(run, "delivered", f"skipped: {reasons}", facts)])
+        return None
+
+    def _complete(self, group: Group) -> bool:
+        """Make the translation again where the fold did not keep it."""
+        if group.held is None:
+            group.held = self._translation(self._outbox.with_events(group.newest))
+        if group.held is None or group.held.process != group.process:
+            # Its events have been cut by the size policy since: the next pass sees the run as it is now.
+            self._wait(group.runs, 0.0, "its events changed meanwhile", blame=True)
+            return False
+        return True
 
     def _deliver(self, batch: Batch) -> None:
         options = self._options
+        if not batch.runs:
+            return
         try:
             if options.mode == "preview":
-                outcomes = batch.preview(self._catalog)
+                outcomes = batch.plan(self._catalog)[1]
             else:
-                if not self._types_ready:
-                    self._catalog.ensure_types()
-                    self._types_ready = True
                 outcomes = batch.write(self._catalog, self._outbox, self._clock.time())
         except FixNeeded as error:
             self._hold_back(batch, str(error), options.fix_first, options.fix_cap, None, blame=False)
@@ -292,21 +312,21 @@ class Delivery:
     def _split(self, batch: Batch, error: BaseException) -> None:
         first, second = batch.halves()
         if not second.runs:
-            self._bury(first.all_runs, f"delivery failed: {_words(error)}")
+            self._bury(first.runs, f"delivery failed: {_words(error)}")
             return
         for half in (first, second):
             if self._pace.blocked_seconds:
-                self._wait(half.all_runs, self._pace.blocked_seconds, self._pace.why, blame=False)
+                self._wait(half.runs, self._pace.blocked_seconds, self._pace.why, blame=False)
             else:
                 self._deliver(half)
 
     def _retry_later(self, batch: Batch, why: str, wish: Optional[float]) -> None:
-        runs = batch.all_runs
+        runs = batch.runs
         if len(runs) == 1 and self._is_hopeless(runs[0]):
             self._bury(runs, f"tried {runs[0].attempts + 1} times while others got through: {why}")
             return
         options = self._options
-        self._hold_back(batch, why, options.retry_first, options.retry_cap, wish, blame=len(runs) <= _SMALL_BATCH)
+        self._hold_back(batch, why, options.retry_first, options.retry_cap, wish, blame=len(runs) <= SMALL)
 
     def _is_hopeless(self, run: RunEvents) -> bool:
         """Whether this run alone keeps failing, not the way: others arrived since it failed before."""
@@ -317,9 +337,9 @@ class Delivery:
     def _hold_back(
         self, batch: Batch, why: str, first: float, cap: float, wish: Optional[float], *, blame: bool
     ) -> None:
-        pause = self._pace.failed(why, first, cap, wish)
+        pause = self._pace.failed(why, len(batch.runs), first, cap, wish)
         self._outbox.hold(self._owner, self._options.lease_seconds, why, self._pace.blocked_until)
-        self._wait(batch.all_runs, pause, why, blame=blame)
+        self._wait(batch.runs, pause, why, blame=blame)
 
     def _wait(self, runs: Sequence[RunEvents], seconds: float, why: str, *, blame: bool) -> None:
         until = self._clock.time() + seconds

@@ -4,7 +4,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from adb_lineage.database import MEMORY, Database, private_path
 from adb_lineage.errors import FixNeeded
@@ -128,6 +128,17 @@ class Outbox:
             found = self._memory.take(owner, **limits)
         return found
 
+    def with_events(self, run: RunEvents) -> RunEvents:
+        """A taken run with the events it was taken with, as they are now."""
+        events: List[Dict[str, Any]] = []
+        left_out = dict.fromkeys(run.left_out)
+        for store, tokens in self._stores_of(run.tokens):
+            for token in tokens:
+                found, gone = store.events(run.run_id, token.seq)
+                events += found
+                left_out.update(dict.fromkeys(gone))
+        return run._replace(events=events, left_out=tuple(left_out))
+
     def delivered(
         self, tokens: Iterable[Token], why: str = "", marks: Optional[Mapping[str, float]] = None
     ) -> None:
@@ -195,6 +206,14 @@ class Outbox:
         """All stored events of a run, oldest arrival first; empty for an unknown run."""
         return [event for events, _ in self._each(lambda store: store.events(run_id)).values() for event in events]
 
+    def peek(self) -> Iterator[RunEvents]:
+        """Every run that has not arrived, dead ones apart, with its events; nothing is taken. Raises FixNeeded."""
+        try:
+            for store in self._stores:
+                yield from store.peek()
+        except _BROKEN as error:
+            raise FixNeeded(f"outbox {self.path} can't be read: {error}") from error
+
     def counts(self) -> Dict[str, int]:
         """Runs in each of `STATES`."""
         counts = dict.fromkeys(STATES, 0)
@@ -256,10 +275,14 @@ class Outbox:
     def _body_limit(self) -> int:
         return self._inbox.max_bytes // _BODY_SHARE
 
+    @property
+    def _stores(self) -> Tuple[Store, ...]:
+        return (self._work, self._memory) if self._in_memory else (self._work,)
+
     def _each(self, work: Callable[[Store], Result]) -> Dict[str, Result]:
         """What `work` gives for the file and, if it holds something, for memory; a file that fails is left out."""
         found: Dict[str, Result] = {}
-        for store in (self._work, self._memory) if self._in_memory else (self._work,):
+        for store in self._stores:
             try:
                 found[store.place] = work(store)
             except _BROKEN as error:

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 from adb_lineage.database import Database
 from adb_lineage.outbox import lease, room, shorten, spooled
@@ -11,6 +11,7 @@ from adb_lineage.outbox.envelope import Envelope, unseal
 from adb_lineage.outbox.model import STATES, RunEvents, RunInfo, SpoolFile, StoreOptions, Token
 
 _READY = "state IN ('new', 'waiting') AND (due <= :now OR due > :horizon)"
+_LOADED = "run_id, last_seq, time, attempts, size, terminal, left_out"
 _MARKS_KEPT = 100_000
 
 
@@ -168,8 +169,7 @@ class Store:
             chosen: List[Tuple[Any, ...]] = []
             room_left = max_bytes
             for row in connection.execute(
-                "SELECT run_id, last_seq, time, attempts, size, terminal, left_out FROM run "
-                f"WHERE {_READY} ORDER BY attempts, due LIMIT :runs",
+                f"SELECT {_LOADED} FROM run WHERE {_READY} ORDER BY attempts, due LIMIT :runs",
                 dict(self._now(), runs=runs),
             ):
                 suspect = row[3] >= suspects_from
@@ -186,6 +186,16 @@ class Store:
             return chosen
 
         return [self._load(row, owner) for row in self.database.run(work)]
+
+    def peek(self) -> Iterator[RunEvents]:
+        """Every open run with its events, in order of arrival; nothing is changed."""
+        for row in self.database.run(
+            lambda connection: connection.execute(
+                f"SELECT {_LOADED} FROM run WHERE open_seq IS NOT NULL ORDER BY open_seq"
+            ).fetchall(),
+            write=False,
+        ):
+            yield self._load(row, "")
 
     def _load(self, row: Tuple[Any, ...], owner: str) -> RunEvents:
         run_id, last_seq, time, attempts, size, terminal, gone = row

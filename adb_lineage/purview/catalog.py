@@ -15,6 +15,7 @@ from adb_lineage.purview.client import Http, PooledAtlasClient
 from adb_lineage.purview.clock import Clock, SystemClock
 from adb_lineage.purview.heal import Healer, HealPlan
 from adb_lineage.purview.options import PurviewOptions
+from adb_lineage.purview.plan import WritePlan
 from adb_lineage.purview.progress import Progress, no_progress
 from adb_lineage.purview.report import WriteReport
 from adb_lineage.purview.resolver import Resolver
@@ -22,11 +23,13 @@ from adb_lineage.purview.retire import RemovalPlan, Remover
 from adb_lineage.purview.retry import Governor
 from adb_lineage.purview.state import Found, State
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook, TypesReport
-from adb_lineage.purview.writer import Writer
+from adb_lineage.purview.writer import TypeUnknown, Writer
 
 log = logging.getLogger("adb_lineage.purview")
 
 TYPES_SECONDS = 6 * 3600.0
+TYPE_PAUSES = (0.0, 2.0, 5.0, 10.0)
+"""Purview needs a moment between a new type and its first entity."""
 
 
 class PurviewCatalog:
@@ -59,6 +62,7 @@ class PurviewCatalog:
         self._to_heal: Dict[AssetName, Tuple[Found, float]] = {}
         self._book: Optional[TypeBook] = None
         self._book_at = 0.0
+        self._ensured = False
         self.types_report = TypesReport()
         self.state.prune(self.clock.time())
 
@@ -77,15 +81,14 @@ class PurviewCatalog:
         """Install the type definitions that the account lacks and update ours; nothing happens when all is there."""
         with self._lock:
             self._book, self.types_report = types.ensure(self.client, self.options.flavour)
-            self._book_at = self.clock.monotonic()
+            self._book_at, self._ensured = self.clock.monotonic(), True
 
     @property
     def book(self) -> TypeBook:
-        """The account's types, read again after some hours."""
+        """The account's types, read again after some hours; reading installs nothing."""
         with self._lock:
             if self._book is None or self.clock.monotonic() - self._book_at > TYPES_SECONDS:
-                self.ensure_types()
-            assert self._book is not None
+                self._book, self._book_at, self._ensured = types.read(self.client), self.clock.monotonic(), False
             return self._book
 
     def resolve(self, assets: Sequence[Asset]) -> Mapping[AssetName, AssetName]:
@@ -137,9 +140,30 @@ class PurviewCatalog:
     def write(self, entities: Sequence[Mapping[str, Any]], missing: Sequence[Asset]) -> WriteReport:
         """Bring entities and stand-ins for `missing` assets into the catalog; unchanged ones are not sent."""
         with self._lock:
-            report = self._writer.write(entities, missing, self.book, self.types_report)
+            entities = list(entities)
+            if self._book is None or not self._ensured or self.clock.monotonic() - self._book_at > TYPES_SECONDS:
+                self.ensure_types()
+            for pause in TYPE_PAUSES:
+                try:
+                    report = self._writer.write(entities, missing, self.book, self.types_report, True)
+                    break
+                except TypeUnknown as failure:
+                    log.info("%s", failure)
+                    self.governor.pause(pause)
+                    self.ensure_types()
+            else:
+                report = self._writer.write(entities, missing, self.book, self.types_report, False)
             self._heal_touched(report)
             return report
+
+    def forget_refusals(self) -> None:
+        """Send again what was refused before, with whatever content: somebody says that the cause is mended."""
+        self.state.forget_refusals()
+
+    def plan_write(self, entities: Sequence[Mapping[str, Any]], missing: Sequence[Asset]) -> WritePlan:
+        """What `write` would do, compared with what the catalog has now; nothing is written."""
+        with self._lock:
+            return self._writer.plan(entities, missing, self.book, self.types_report)
 
     def plan_heal(self) -> HealPlan:
         """What `heal` would do for all stand-ins of ours; nothing is changed."""

@@ -25,11 +25,11 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from adb_lineage._version import __version__
-from adb_lineage.purview.answers import Answer, AnswerError, error, parse, redact
+from adb_lineage.purview.answers import Answer, AnswerError, error, may_be_content, parse, redact
 from adb_lineage.purview.auth import TokenSource
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.options import PurviewOptions
-from adb_lineage.purview.retry import Governor
+from adb_lineage.purview.retry import Governor, Patience
 
 log = logging.getLogger("adb_lineage.purview")
 
@@ -83,7 +83,12 @@ class Http:
         self.last_request_id = ""
 
     def send(
-        self, method: str, url: str, params: Optional[Params] = None, content: Any = None, divisible: bool = False
+        self,
+        method: str,
+        url: str,
+        params: Optional[Params] = None,
+        content: Any = None,
+        patience: Patience = Patience.USUAL,
     ) -> Reply:
         """Send one request, with retries; `content` becomes JSON, also when it is empty or false.
 
@@ -91,7 +96,7 @@ class Http:
         """
         full = with_query(url, params)
         body = None if content is None else encode(content)
-        return self.governor.run(lambda: self._authorised(method, full, body), divisible)
+        return self.governor.run(lambda: self._authorised(method, full, body), patience)
 
     def _authorised(self, method: str, url: str, body: Optional[bytes]) -> Reply:
         header = self._tokens.authorization()
@@ -113,17 +118,13 @@ class Http:
         with self._lock:
             self.requests += 1
         try:
-            response = self._session.request(
-                method,
-                url,
-                data=body,
-                headers=headers,
-                auth=_Bearer(header),
-                timeout=(options.connect_timeout, options.read_timeout if method == "GET" else options.write_timeout),
-                # Given with each request: requests lets REQUESTS_CA_BUNDLE win over what a session says.
-                verify=options.ca_bundle or True,
-                allow_redirects=False,
-            )
+            bare = requests.Request(method, options.endpoint, data=body, headers=headers, auth=_Bearer(header))
+            prepared = self._session.prepare_request(bare)
+            prepared.url = url  # encoded already; to check that, requests needs milliseconds for a long one
+            # Given with each request: requests lets REQUESTS_CA_BUNDLE win over what a session says.
+            around = self._session.merge_environment_settings(url, {}, None, options.ca_bundle or True, None)
+            limits = (options.connect_timeout, options.read_timeout if method == "GET" else options.write_timeout)
+            response = self._session.send(prepared, timeout=limits, allow_redirects=False, **around)
             text = response.content
         except (OSError, ValueError, HTTPError) as failure:  # requests' own errors are OSErrors
             if isinstance(failure, OSError):
@@ -209,7 +210,9 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
         """The connection below."""
         return self._http
 
-    def upsert(self, entities: Sequence[Mapping[str, Any]]) -> Dict[str, Any]:
+    def upsert(
+        self, entities: Sequence[Mapping[str, Any]], patience: Patience = Patience.DIVISIBLE
+    ) -> Dict[str, Any]:
         """`POST entity/bulk` into the configured collection; the mutation result, with every key present."""
         params: Dict[str, Any] = {}
         if self.is_purview:
@@ -217,7 +220,7 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
             if self._options.collection:
                 params["collectionId"] = self._options.collection
         reply = self._http.send(
-            "POST", f"{self.endpoint_url}/entity/bulk", params, {"entities": list(entities)}, divisible=True
+            "POST", f"{self.endpoint_url}/entity/bulk", params, {"entities": list(entities)}, patience
         )
         body = _mapping(reply.body)
         return {key: body.get(key) or {} for key in ("guidAssignments", "mutatedEntities")}
@@ -234,7 +237,7 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
     ) -> List[Dict[str, Any]]:
         """The entities of one type that have these names; those that do not exist are left out."""
         url = self.lookup_url(type_name, qualified_names, relationships)
-        return _entities(self._http.send("GET", url, divisible=len(qualified_names) > 1).body)
+        return _entities(self._http.send("GET", url, patience=_patience(qualified_names)).body)
 
     def by_guid(self, guids: Iterable[str], relationships: bool = True) -> List[Dict[str, Any]]:
         """The entities with these guids; those that do not exist, or no longer, are left out."""
@@ -247,11 +250,12 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
     def _by_guid(self, guids: List[str], relationships: bool) -> List[Dict[str, Any]]:
         params = {"guid": guids, "minExtInfo": True, "ignoreRelationships": not relationships}
         try:
-            return _entities(self._http.send("GET", f"{self.endpoint_url}/entity/bulk", params, divisible=True).body)
+            reply = self._http.send("GET", f"{self.endpoint_url}/entity/bulk", params, patience=_patience(guids))
+            return _entities(reply.body)
         except AnswerError as failure:
             # One guid that is not there fails the whole call.
             gone = failure.answer.status == 404 and failure.answer.code.startswith("ATLAS-404")
-            if not gone and (failure.answer.status != 414 or len(guids) == 1):
+            if not gone and (not may_be_content(failure) or len(guids) == 1):
                 raise
             if len(guids) == 1:
                 return []
@@ -302,6 +306,10 @@ def with_query(url: str, params: Optional[Params]) -> str:
 def encode(content: Any) -> bytes:
     """Compact JSON in UTF-8."""
     return json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
+
+
+def _patience(asked: Sequence[str]) -> Patience:
+    return Patience.DIVISIBLE if len(asked) > 1 else Patience.USUAL
 
 
 def _mapping(body: Any) -> Dict[str, Any]:

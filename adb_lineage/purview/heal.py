@@ -176,6 +176,7 @@ class Healer:
     def _forget(self, one: Owned) -> None:
         columns = [row.name for row in self._state.all_written("column") if row.facts.get("table") == list(one.name)]
         self._state.unrecord([one.name, *columns])
+        self._state.remember({one.name: None}, self._clock.time())
 
     def _changes(self, plan: HealPlan, book: TypeBook) -> List[Item]:
         """The processes of a plan with all their edges moved."""

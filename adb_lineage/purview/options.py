@@ -125,7 +125,9 @@ class PurviewOptions:
     """An entity that is unchanged is not sent; after this time it is first checked that it was not deleted by hand."""
     refused_seconds: float = 3_600.0
     """How long an entity that was refused is not tried again with the same content."""
-    volatile: Tuple[str, ...] = ("sparkPlan", "description")
+    volatile: Tuple[str, ...] = (
+        "sparkPlan", "description", "user", "clusterName", "clusterId", "baseParameters", "parameters",
+    )
     """Attributes that change with every run: they are sent, but are no reason to send."""
     volatile_seconds: Optional[float] = 86_400.0
     """A change in volatile attributes alone is sent at most this often; 0: with every run, None: never on its own."""

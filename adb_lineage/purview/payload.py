@@ -38,16 +38,24 @@ def item(
 
     Raises `ValueError` or `TypeError` when it has no type or name, or can't be written as JSON.
     """
-    copy: Entity = {key: dict(value) if key in FIELDS else value for key, value in entity.items() if key != "guid"}
-    name = name_of(copy)
+    name = name_of(entity)
     if not name.type_name or not name.qualified_name:
         raise ValueError("an entity needs typeName and attributes.qualifiedName")
+    copy: Entity = {key: dict(value) if key in FIELDS else value for key, value in entity.items() if key != "guid"}
     steady, changing = _split(copy, volatile)
     last_run = last_run if kind in ("entity", "process") else ""
-    if kind != "column":  # it goes with its table
-        mark(copy, last_run)
+    mark(copy, last_run)
     changing["last run"] = last_run
     return Item(name, copy, kind, facts, _hash(steady), _hash(changing), len(encode(copy)))
+
+
+def column(entity: Entity, table: AssetName) -> Item:
+    """A column, or the schema above it, as `placeholders.make` gives it: plain, and there may be thousands.
+
+    Raises `ValueError` when it can't be written as JSON.
+    """
+    written = encode(entity)
+    return Item(name_of(entity), entity, "column", {"table": list(table)}, digest(written), "", len(written))
 
 
 def name_of(entity: Mapping[str, Any]) -> AssetName:
@@ -200,17 +208,25 @@ def _split(entity: Mapping[str, Any], volatile: Collection[str]) -> Tuple[Entity
 
 
 def _hash(value: Entity) -> str:
-    text = json.dumps(_settled(value), sort_keys=True, ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode("ascii")).hexdigest()[:32]
+    settled = {
+        key: {name: _settled(one) for name, one in part.items()} if isinstance(part, dict) else part
+        for key, part in value.items()
+    }
+    return digest(json.dumps(settled, sort_keys=True, allow_nan=False).encode("ascii"))
+
+
+def digest(content: bytes) -> str:
+    """A short hash, for telling whether something changed."""
+    return hashlib.sha256(content).hexdigest()[:32]
 
 
 def _settled(value: Any) -> Any:
-    """References in a fixed order: they are sets for the catalog."""
-    if isinstance(value, dict):
-        return {key: _settled(one) for key, one in value.items()}
-    if isinstance(value, list) and value and all(_target(one) is not None for one in value):
-        return sorted((_settled(one) for one in value), key=lambda one: json.dumps(one, sort_keys=True))
-    return [_settled(one) for one in value] if isinstance(value, list) else value
+    """References in a fixed order: a list of them is a set for the catalog."""
+    if isinstance(value, list) and len(value) > 1:
+        names = [_target(one) for one in value]
+        if None not in names:
+            return sorted(names, key=str)
+    return value
 
 
 def needed_by(items: Iterable[Item], start: Iterable[AssetName]) -> List[AssetName]:

@@ -11,6 +11,7 @@ import pkgutil
 from typing import Any, Dict, List, Mapping, NamedTuple, Optional
 
 from adb_lineage.assets import Asset, AssetName
+from adb_lineage.purview.payload import digest
 from adb_lineage.purview.resolver import candidates
 from adb_lineage.purview.state import Found
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook
@@ -48,12 +49,21 @@ COLUMN_RULES = _column_rules()
 
 
 class Placeholder(NamedTuple):
-    """The entities that stand in for one asset: the dataset first, then its schema and columns."""
+    """The entities that stand in for one asset."""
 
     asset: Asset
     name: AssetName
-    entities: List[Entity]
-    dropped_columns: int
+    dataset: Entity
+    parts: List[Entity]
+    """The schema, where the type has one, and the columns."""
+
+    def facts(self) -> Dict[str, Any]:
+        """What our bookkeeping keeps of a stand-in, for healing."""
+        return {
+            "asset": list(self.asset.name),
+            "candidates": [list(name) for name in candidates(self.asset)],
+            "attributes": sorted(self.dataset["attributes"]),
+        }
 
 
 def name_of(asset: Asset, typed: bool) -> AssetName:
@@ -98,7 +108,7 @@ def make(
     dataset: Entity = {"typeName": name.type_name, "attributes": attributes}
     if relations:
         dataset["relationshipAttributes"] = relations
-    return Placeholder(asset, name, [dataset, *_columns(asset, dataset, book, limit)], dropped)
+    return Placeholder(asset, name, dataset, _columns(asset, dataset, book, limit))
 
 
 def _parent(asset: Asset, book: TypeBook, parents: Mapping[AssetName, Optional[Found]]) -> Dict[str, Any]:
@@ -131,8 +141,9 @@ def _columns(asset: Asset, dataset: Entity, book: TypeBook, limit: int) -> List[
             {"typeName": owner.type_name, "attributes": {"qualifiedName": owner.qualified_name, "name": "schema"}}
         )
         dataset.setdefault("relationshipAttributes", {})[rule.link] = reference(owner)
+    head, tail = (part.replace("{qn}", table.qualified_name) for part in rule.qualified_name.split("{column}"))
     for column in asset.columns[:limit]:
-        qualified_name = rule.qualified_name.replace("{column}", column.name).replace("{qn}", table.qualified_name)
+        qualified_name = head + column.name + tail
         attributes = {"qualifiedName": qualified_name, "name": column.name, rule.data_type: column.type or UNKNOWN}
         if column.description:
             attributes["description"] = column.description
@@ -146,17 +157,12 @@ def _columns(asset: Asset, dataset: Entity, book: TypeBook, limit: int) -> List[
     return entities
 
 
+def fingerprint(asset: Asset, typed: bool, limit: int) -> str:
+    """Changes when anything changes that a stand-in is made of."""
+    made_of = (asset.name, asset.display_name, dict(asset.attributes), asset.columns, typed, limit)
+    return digest(repr(made_of).encode("utf-8", "surrogatepass"))
+
+
 def reference(name: AssetName) -> Dict[str, Any]:
     """A reference by type and unique attribute, which costs nothing and changes nothing."""
     return {"typeName": name.type_name, "uniqueAttributes": {"qualifiedName": name.qualified_name}}
-
-
-def facts(placeholder: Placeholder) -> Dict[str, Any]:
-    """What our bookkeeping keeps of a stand-in, for healing."""
-    asset = placeholder.asset
-    return {
-        "asset": list(asset.name),
-        "candidates": [list(name) for name in candidates(asset)],
-        "attributes": sorted(placeholder.entities[0]["attributes"]),
-    }
-

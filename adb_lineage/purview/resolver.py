@@ -7,10 +7,11 @@ its own time. An error is an error: it is raised and nothing is remembered.
 from __future__ import annotations
 
 import logging
-from typing import Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+from urllib.parse import quote
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.purview.answers import AnswerError, Refused, TooMuch
+from adb_lineage.purview.answers import AnswerError, Refused, may_be_content
 from adb_lineage.purview.client import PooledAtlasClient
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.marks import is_ours
@@ -27,6 +28,9 @@ def candidates(asset: Asset) -> Tuple[AssetName, ...]:
         return ()
     names = asset.alternatives or (asset.name,)
     return tuple(dict.fromkeys(names if asset.name in names else (*names, asset.name)))
+
+
+_KEY_CHARS = len("&attr_9999%3AqualifiedName=")
 
 
 class Resolver:
@@ -81,13 +85,26 @@ class Resolver:
                 results.update((AssetName(type_name, q), asked.get(q)) for q in chunk)
         return results
 
+    def entities(self, names: Iterable[AssetName], book: TypeBook) -> Dict[AssetName, Mapping[str, Any]]:
+        """The entities with these names as they are now, with their relationships; missing ones are absent."""
+        by_type: Dict[str, List[str]] = {}
+        for name in dict.fromkeys(names):
+            if name.type_name in book and _is_text(name.qualified_name):
+                by_type.setdefault(name.type_name, []).append(name.qualified_name)
+        found: Dict[AssetName, Mapping[str, Any]] = {}
+        for type_name, qualified_names in by_type.items():
+            for chunk in self._chunks(type_name, qualified_names):
+                for entity in self._client.lookup(type_name, chunk, relationships=True):
+                    if entity.get("status", "ACTIVE") == "ACTIVE":
+                        found[AssetName(type_name, str(entity["attributes"]["qualifiedName"]))] = entity
+        return found
+
     def _chunks(self, type_name: str, qualified_names: Sequence[str]) -> List[List[str]]:
         chunks: List[List[str]] = []
         base = len(self._client.lookup_url(type_name, []))
         length = 0
         for name in qualified_names:
-            # Beyond the first ten the key is longer by one digit or two: 8 is room for all of them.
-            size = len(self._client.lookup_url(type_name, [name])) - base + 8
+            size = len(quote(name, safe="")) + _KEY_CHARS
             if not chunks or base + length + size > self._options.url_chars:
                 chunks.append([])
                 length = 0
@@ -99,7 +116,9 @@ class Resolver:
         """Ask for names of one type; a name whose question the catalog refuses is missing from the result."""
         try:
             entities = self._client.lookup(type_name, qualified_names)
-        except (Refused, TooMuch) as failure:
+        except AnswerError as failure:
+            if not isinstance(failure, Refused) and not (may_be_content(failure) and len(qualified_names) > 1):
+                raise
             if len(qualified_names) > 1:
                 half = len(qualified_names) // 2
                 return {
@@ -108,8 +127,6 @@ class Resolver:
                 }
             if is_absence(failure):
                 return {qualified_names[0]: None}
-            if not isinstance(failure, Refused):
-                raise
             # The question itself is malformed for the catalog; the name can't be one of its own.
             log.info("%s %s can't be looked up: %s", type_name, qualified_names[0], failure.answer)
             return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+from enum import Enum
 from typing import Any, Callable, Dict, Optional, TypeVar
 
 import tenacity
@@ -16,6 +17,19 @@ from adb_lineage.purview.options import PurviewOptions
 T = TypeVar("T")
 TRIES_IF_DIVISIBLE = 3
 log = logging.getLogger("adb_lineage.purview")
+
+
+class Patience(Enum):
+    """How long a request is tried, and what it means when it fails for good."""
+
+    USUAL = "usual"
+    """Up the whole ladder; then the catalog is taken to be away."""
+    DIVISIBLE = "divisible"
+    """The caller can send less at once: what may be due to size or to a part of the content is raised soon, and is
+    not held against the catalog."""
+    LAST_WORD = "last word"
+    """Up the whole ladder, for something that cannot be divided any more; what may be due to its content is still not
+    held against the catalog."""
 
 
 class Closed(RetryLater):
@@ -143,11 +157,12 @@ class Governor:
         """Wake everything that waits; it raises `Closed`, a `RetryLater`."""
         self._closing.set()
 
-    def run(self, send: Callable[[], T], divisible: bool = False) -> T:
-        """Call `send` until it succeeds.
+    def pause(self, seconds: float) -> None:
+        """Wait; ends early when the catalog is closed."""
+        self._clock.sleep(seconds, self._closing)
 
-        `divisible` says that the caller can send less at once: a failure that may be due to size or to a part of the
-        content (`answers.may_be_content`) is then raised soon, and is not held against the catalog.
+    def run(self, send: Callable[[], T], patience: Patience = Patience.USUAL) -> T:
+        """Call `send` until it succeeds.
 
         Raises `RetryLater` when tries or time are used up or the breaker is open, and what else `send` raises.
         """
@@ -156,7 +171,7 @@ class Governor:
 
         def exhausted(state: tenacity.RetryCallState) -> bool:
             failure = state.outcome.exception() if state.outcome else None
-            if divisible and _is_soon(failure, state.attempt_number):
+            if patience is Patience.DIVISIBLE and _is_soon(failure, state.attempt_number):
                 return True
             wait = failure.retry_after if isinstance(failure, Unavailable) and failure.retry_after else 0.0
             spent = self._clock.monotonic() - started
@@ -187,7 +202,7 @@ class Governor:
         try:
             result: T = ladder(self._once, send)
         except Unavailable as failure:
-            if divisible and may_be_content(failure):
+            if patience is not Patience.USUAL and may_be_content(failure):
                 self.breaker.gave_way()
                 raise
             raise self.away(failure) from failure

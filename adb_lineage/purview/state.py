@@ -17,6 +17,7 @@ from adb_lineage.database import MEMORY, Database, private_path
 log = logging.getLogger("adb_lineage.purview")
 
 VERSION = 1
+BUSY_SECONDS = 10.0
 LOOKUPS_KEPT = 30 * 86_400.0
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS lookup (
@@ -87,11 +88,7 @@ class State:
         self._target = target
         self._trouble = ""
         self._database = self._open(private_path(path) if path else MEMORY)
-        if path:
-            try:
-                self._database.run(lambda connection: None)
-            except (sqlite3.Error, OSError) as failure:
-                self._in_memory(f"{path}: {failure}")
+        self._run(lambda connection: None, write=False)
 
     @property
     def problem(self) -> str:
@@ -179,6 +176,10 @@ class State:
         """These entities were accepted."""
         self._many(f"DELETE FROM refused WHERE {_KEY}", [self._key(name) for name in names])
 
+    def forget_refusals(self) -> None:
+        """Try again what was refused: somebody has mended the cause."""
+        self._many("DELETE FROM refused WHERE target = ?", [(self._target,)])
+
     def note(self, name: str) -> Optional[Tuple[str, float]]:
         """A note and when it was made."""
         rows = self._all("SELECT value, noted_at FROM note WHERE target = ? AND name = ?", (self._target, name))
@@ -224,7 +225,7 @@ class State:
                 if "locked" in str(failure):  # another process is busy: this once we do without
                     log.info("state is busy: %s", failure)
                     return None
-                self._in_memory(str(failure))
+                self._in_memory(f"{self._database.path}: {failure}")
         return None
 
     def _in_memory(self, why: str) -> None:
@@ -236,7 +237,7 @@ class State:
     @staticmethod
     def _open(path: str) -> Database:
         # What the file holds can be had again: a commit need not reach the disk at once.
-        return Database(path, _SCHEMA, VERSION, synchronous="NORMAL", busy_seconds=10.0)
+        return Database(path, _SCHEMA, VERSION, synchronous="NORMAL", busy_seconds=BUSY_SECONDS)
 
 
 _KEY = "target = ? AND type_name = ? AND qualified_name = ?"

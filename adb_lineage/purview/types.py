@@ -16,6 +16,7 @@ log = logging.getLogger("adb_lineage.purview")
 
 PLACEHOLDER = "purview_custom_connector_generic_entity_with_columns"
 PLACEHOLDER_COLUMN = "purview_custom_connector_generic_column"
+SOURCES = ("databricks", "placeholder")
 KINDS = ("entityDefs", "relationshipDefs")
 _KEPT = (
     "category", "guid", "name", "description", "typeVersion", "serviceType", "options", "superTypes", "attributeDefs",
@@ -45,6 +46,15 @@ class TypeBook:
             for near, far in ((one, two), (two, one)):
                 key = (str(near.get("type")), str(near.get("name")))
                 self._ends.setdefault(key, End(name, str(far.get("type")), str(far.get("name"))))
+
+    def with_ours(self) -> TypeBook:
+        """The book as it will be when what we need is installed."""
+        entities, relationships = dict(self._entities), dict(self._relationships)
+        for name in SOURCES:
+            definitions = typedefs.load(name)
+            entities = {**{d["name"]: d for d in definitions["entityDefs"]}, **entities}
+            relationships = {**{d["name"]: d for d in definitions["relationshipDefs"]}, **relationships}
+        return TypeBook({"entityDefs": list(entities.values()), "relationshipDefs": list(relationships.values())})
 
     def __contains__(self, type_name: str) -> bool:
         return type_name in self._entities
@@ -109,6 +119,11 @@ class TypesReport:
     """Why the placeholder types could not be installed; empty when they are there."""
 
 
+def read(client: PooledAtlasClient) -> TypeBook:
+    """The account's types; nothing is installed."""
+    return TypeBook(client.get_all_typedefs() or {})
+
+
 def ensure(client: PooledAtlasClient, flavour: str) -> Tuple[TypeBook, TypesReport]:
     """Install what the account lacks, update what is ours and older; the account's types as they are afterwards.
 
@@ -116,12 +131,12 @@ def ensure(client: PooledAtlasClient, flavour: str) -> Tuple[TypeBook, TypesRepo
 
     Raises `FixNeeded` when types that lineage can't do without are lacking and may not be installed, `RetryLater`.
     """
-    needed = {"databricks": typedefs.load("databricks"), "placeholder": typedefs.load("placeholder")}
+    needed = {name: typedefs.load(name) for name in SOURCES}
     created: List[str] = []
     updated: List[str] = []
     problem = ""
     for _ in range(_ROUNDS):
-        book = TypeBook(client.get_all_typedefs() or {})
+        book = read(client)
         new: Dict[str, List[Dict[str, Any]]] = {kind: [] for kind in KINDS}
         changed: Dict[str, List[Dict[str, Any]]] = {kind: [] for kind in KINDS}
         lacking: List[str] = []

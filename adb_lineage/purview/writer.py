@@ -10,26 +10,31 @@ import logging
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.errors import FixNeeded, RetryLater
-from adb_lineage.purview import payload, placeholders
-from adb_lineage.purview.answers import Answer, AnswerError, NotAllowed, Refused, TooMuch, Unavailable, may_be_content
+from adb_lineage.errors import RetryLater
+from adb_lineage.purview import payload, plan
+from adb_lineage.purview.answers import Answer, AnswerError, Refused, TooMuch, Unavailable, may_be_content
 from adb_lineage.purview.client import PooledAtlasClient
 from adb_lineage.purview.clock import Clock
-from adb_lineage.purview.marks import day
+from adb_lineage.purview.draft import Draft
 from adb_lineage.purview.options import PurviewOptions
 from adb_lineage.purview.payload import CallSize, Item
+from adb_lineage.purview.plan import WritePlan
 from adb_lineage.purview.report import WriteReport
 from adb_lineage.purview.resolver import Resolver
+from adb_lineage.purview.retry import Patience
 from adb_lineage.purview.state import Found, State, Written
-from adb_lineage.purview.types import PLACEHOLDER, TypeBook, TypesReport
+from adb_lineage.purview.types import TypeBook, TypesReport
 
 log = logging.getLogger("adb_lineage.purview")
 
-PROCESS_TYPES = ("databricks_process",)
 SUSPECTS_BEFORE_WE_STOP = 3
 SEEN_EVERY = 3_600.0
-TYPED_REFUSED_SECONDS = 86_400.0
 _MISSING_REFERENCE = "ATLAS-404-00-00A"
+_UNKNOWN_TYPE = "ATLAS-400-00-014"
+
+
+class TypeUnknown(RetryLater):
+    """The catalog does not know a type that its own list names: it is new and not everywhere yet, or was deleted."""
 
 
 class Writer:
@@ -46,142 +51,98 @@ class Writer:
         self._size = CallSize(options.bulk_entities, options.bulk_entities_cap, options.bulk_bytes)
 
     def write(
-        self, entities: Iterable[Mapping[str, Any]], missing: Sequence[Asset], book: TypeBook, types: TypesReport
+        self,
+        entities: Iterable[Mapping[str, Any]],
+        missing: Sequence[Asset],
+        book: TypeBook,
+        types: TypesReport,
+        trusts_types: bool,
     ) -> WriteReport:
         """Bring entities and the stand-ins of missing assets into the catalog.
 
-        Raises `RetryLater` and `FixNeeded`; what was accepted until then is remembered and not sent again.
+        Raises `RetryLater` and `FixNeeded`; what was accepted until then is remembered and not sent again. With
+        `trusts_types` an unknown type that `book` names raises `TypeUnknown`; otherwise its entities are refused.
         """
-        job = _Write(self, book, types)
         before = self._client.http.requests
+        draft = self._draft(entities, missing, book, types)
         try:
-            job.prepare(entities, missing)
-            job.send()
+            _Write(self, draft, book, trusts_types).send()
+            self._state.record(draft.completed())
         finally:
-            job.report.requests = self._client.http.requests - before
-            job.report.last_request_id = self._client.http.last_request_id
-        return job.report
+            draft.report.requests = self._client.http.requests - before
+            draft.report.last_request_id = self._client.http.last_request_id
+        return draft.report
+
+    def plan(
+        self, entities: Iterable[Mapping[str, Any]], missing: Sequence[Asset], book: TypeBook, types: TypesReport
+    ) -> WritePlan:
+        """What `write` would do; nothing is written, not even type definitions."""
+        draft = self._draft(entities, missing, book.with_ours(), types)
+        items = [draft.items[name] for name in draft.unfold(list(draft.items))]
+        invalid = {refusal.name: refusal.message for refusal in draft.report.refused}
+        return plan.make(payload.ordered(items), draft.report.left_out, invalid, self._resolver, book)
+
+    def _draft(
+        self, entities: Iterable[Mapping[str, Any]], missing: Sequence[Asset], book: TypeBook, types: TypesReport
+    ) -> Draft:
+        draft = Draft(self._options, self._resolver, self._state, book, types, self._clock.time())
+        draft.add_assets(missing)
+        draft.add_entities(entities)
+        return draft
 
 
 class _Write:
     """One call of `Writer.write`."""
 
-    def __init__(self, writer: Writer, book: TypeBook, types: TypesReport) -> None:
+    def __init__(self, writer: Writer, draft: Draft, book: TypeBook, trusts_types: bool) -> None:
         self._client, self._resolver = writer._client, writer._resolver
         self._options, self._state, self._clock = writer._options, writer._state, writer._clock
         self._size = writer._size
+        self._draft = draft
         self._book = book
-        self._types = types
-        self.report = WriteReport()
-        self._items: Dict[AssetName, Item] = {}
-        self._assets: Dict[AssetName, Asset] = {}
-        self._renamed: Dict[AssetName, AssetName] = {}
-        self._dropped: Set[AssetName] = set()
+        self._trusts_types = trusts_types
         self._known: Dict[AssetName, Written] = {}
         self._suspects: List[Tuple[Item, AnswerError]] = []
+        self._deferred: List[Item] = []
         self._accepted = 0
         self._resent: Set[AssetName] = set()
-        # A date that is never brought up to date would make a busy edge look dead.
-        self._today = day(self._clock.time()) if self._options.volatile_seconds is not None else ""
-
-    # -- what there is to do ---------------------------------------------------------------------------------------
-
-    def prepare(self, entities: Iterable[Mapping[str, Any]], missing: Sequence[Asset]) -> None:
-        """Turn assets into stand-ins and entities into items, the newest state of each."""
-        for asset in missing:
-            self._assets.setdefault(asset.name, asset)
-        for asset, typed in self._decide(list(self._assets.values())):
-            self._stand_in(asset, typed)
-        newest: Dict[AssetName, Mapping[str, Any]] = {}
-        for entity in entities:
-            name = payload.name_of(entity)
-            newest[name] = payload.merged(newest[name], entity) if name in newest else entity
-        for name, entity in newest.items():
-            self._add(entity, "process" if name.type_name in PROCESS_TYPES else "entity", {})
-
-    def _decide(self, assets: Sequence[Asset]) -> List[Tuple[Asset, bool]]:
-        """Which assets get a stand-in, and which of those one of their real type."""
-        now = self._clock.time()
-        decided = []
-        for asset in assets:
-            if self._options.create_missing == "skip":
-                self.report.left_out[asset.name] = "it is not in the catalog, and create_missing is skip"
-                self._dropped.add(asset.name)
-                continue
-            typed = self._options.create_missing == "typed" and not placeholders.typed_lacks(asset, self._book)
-            note = self._state.note(f"typed refused: {asset.name.type_name}") if typed else None
-            typed = typed and not (note and 0 <= now - note[1] < TYPED_REFUSED_SECONDS)
-            decided.append((asset, typed))
-        return decided
-
-    def _stand_in(self, asset: Asset, typed: bool) -> List[Item]:
-        if not typed and PLACEHOLDER not in self._book:
-            name = asset.name.qualified_name
-            raise FixNeeded(f"{name} needs a placeholder, but the account lacks its type: {self._types.problem}")
-        parents: Dict[AssetName, Optional[Found]] = {}
-        if typed and asset.parents and self._book.mandatory_relationships(asset.name.type_name):
-            parents = self._resolver.lookup(asset.parents, self._book)
-        stand_in = placeholders.make(asset, typed, self._book, parents, self._options.placeholder_columns)
-        self.report.placeholders[asset.name] = stand_in.name
-        if stand_in.name != asset.name:
-            self._renamed[asset.name] = stand_in.name
-        added = []
-        for number, entity in enumerate(stand_in.entities):
-            facts = {"table": list(stand_in.name)} if number else placeholders.facts(stand_in)
-            one = self._add(entity, "column" if number else "placeholder", facts)
-            if one is not None:
-                added.append(one)
-        return added
-
-    def _add(self, entity: Mapping[str, Any], kind: str, facts: Mapping[str, Any]) -> Optional[Item]:
-        renamed = payload.replaced(entity, self._rename)
-        try:
-            one = payload.item(renamed, kind, facts, self._options.volatile, self._today)
-        except (TypeError, ValueError) as failure:  # UnicodeEncodeError is a ValueError
-            name = payload.name_of(entity)
-            self.report.refuse(name, Answer(0, "not-json", f"can't be written as JSON: {failure}"))
-            self._dropped.add(name)
-            return None
-        self._items[one.name] = one
-        return one
-
-    def _rename(self, name: AssetName, reference: Any) -> Any:
-        return placeholders.reference(self._renamed[name]) if name in self._renamed else reference
 
     # -- what of it needs to be sent ---------------------------------------------------------------------------------
 
     def send(self) -> None:
         """Send what is new or changed, in calls of the right size."""
-        self._known = self._state.written(self._items)
+        self._known = self._state.written(self._draft.items)
         waiting = payload.ordered(self._choose())
         while waiting:
-            count = self._size.first(waiting)
-            now, waiting = waiting[:count], waiting[count:]
-            self._send(now)
-        self._judge()
+            while waiting:
+                count = self._size.first(waiting)
+                now, waiting = waiting[:count], waiting[count:]
+                self._send(now)
+            self._judge()
+            waiting, self._deferred = payload.ordered(self._deferred), []
 
     def _choose(self) -> List[Item]:
         now = self._clock.time()
-        past = self._state.refusals(self._items)
+        past = self._state.refusals(self._draft.items)
         chosen: Dict[AssetName, Item] = {}
         rested: List[Item] = []
-        for one in self._items.values():
+        for one in self._draft.items.values():
             refusal = past.get(one.name)
             rest = self._options.refused_seconds
             if refusal and refusal.content == one.content and 0 <= now - refusal.refused_at < rest:
-                self._refuse(one, Answer(**{**refusal.answer, "retry_after": None}), remember=False)
+                self._draft.refuse(one, Answer(**{**refusal.answer, "retry_after": None}))
             elif self._is_due(one, now):
                 chosen[one.name] = one
             else:
                 rested.append(one)
         gone = self._gone([one for one in rested if one.kind == "process"], now)
         if gone:
-            for name in payload.needed_by(self._items.values(), gone):
-                chosen.setdefault(name, self._items[name])
+            for name in self._draft.unfold(gone):
+                chosen.setdefault(name, self._draft.items[name])
         idle = [one.name for one in rested if one.name not in chosen]
-        self.report.unchanged.update((name, self._known[name].guid) for name in idle)
+        self._draft.report.unchanged.update((name, self._known[name].guid) for name in idle)
         self._state.seen([name for name in idle if not 0 <= now - self._known[name].seen_at < SEEN_EVERY], now)
-        return [one for one in self._items.values() if one.name in chosen]
+        return [one for one in self._draft.items.values() if one.name in chosen]
 
     def _is_due(self, one: Item, now: float) -> bool:
         known = self._known.get(one.name)
@@ -200,19 +161,19 @@ class _Write:
         if not due:
             return []
         there = {str(entity.get("guid")): entity for entity in self._client.by_guid(due)}
-        gone = [one.name for guid, one in due.items() if not _is_whole(one, there.get(guid), self._dropped)]
+        gone = [one.name for guid, one in due.items() if not _is_whole(one, there.get(guid), self._draft.dropped)]
         self._state.checked([one.name for one in due.values() if one.name not in gone], now)
         return gone
 
     # -- sending -------------------------------------------------------------------------------------------------------
 
     def _send(self, items: Sequence[Item]) -> None:
+        items = self._without_deferred(items)
         if not items:
             return
-        entities, guids = payload.call(items, self._dropped)
         try:
-            result = self._client.upsert(entities)
-        except (Refused, NotAllowed, Unavailable) as failure:
+            self._call(items, Patience.DIVISIBLE)
+        except AnswerError as failure:
             if not isinstance(failure, Refused) and not may_be_content(failure):
                 self._size.refused()
                 raise
@@ -221,14 +182,30 @@ class _Write:
             if len(items) > 1:
                 half = len(items) // 2
                 self._send(items[:half])
-                # The first half may have shown that an entity of the second is no longer wanted.
-                self._send([one for one in items[half:] if one.name in self._items])
+                self._send(items[half:])
             else:
                 self._alone(items[0], failure)
             return
         self._size.accepted()
+        self._judge_if_possible()
+
+    def _call(self, items: Sequence[Item], patience: Patience) -> None:
+        entities, guids = payload.call(items, self._draft.dropped)
+        result = self._client.upsert(entities, patience)
         self._accepted += len(items)
         self._absorb(items, guids, result)
+
+    def _without_deferred(self, items: Sequence[Item]) -> List[Item]:
+        """What refers to an entity whose fate is open waits for it; what was taken off the list is left out."""
+        open_names = {one.name for one, _ in self._suspects} | {one.name for one in self._deferred}
+        now = []
+        for one in items:
+            if open_names and not open_names.isdisjoint(payload.references(one.entity)):
+                self._deferred.append(one)
+                open_names.add(one.name)
+            elif self._draft.items.get(one.name) is one:
+                now.append(one)
+        return now
 
     def _absorb(self, items: Sequence[Item], guids: Mapping[str, AssetName], result: Mapping[str, Any]) -> None:
         """Take the answer of an accepted call into report and bookkeeping.
@@ -247,11 +224,11 @@ class _Write:
             guid = assigned.get(one.name) or (known.guid if known else "")
             created = guid in mutated.get("CREATE", set())
             if created:
-                self.report.created[one.name] = guid
+                self._draft.report.created[one.name] = guid
             elif guid in mutated.get("UPDATE", set()) or guid in mutated.get("PARTIAL_UPDATE", set()):
-                self.report.updated[one.name] = guid
+                self._draft.report.updated[one.name] = guid
             else:
-                self.report.unchanged[one.name] = guid
+                self._draft.report.unchanged[one.name] = guid
             rows.append(
                 Written(
                     one.name, guid, one.kind, one.content, one.volatile, created or bool(known and known.created),
@@ -267,83 +244,81 @@ class _Write:
     def _alone(self, one: Item, failure: AnswerError) -> None:
         """An entity that was refused in a call of its own."""
         answer = failure.answer
-        if not isinstance(failure, Refused) and answer.status not in (413, 414):
+        if not isinstance(failure, Refused):
             self._suspects.append((one, failure))
-            if not self._accepted and len(self._suspects) >= SUSPECTS_BEFORE_WE_STOP:
+            if self._accepted or len(self._suspects) >= SUSPECTS_BEFORE_WE_STOP:
                 self._judge()
             return
+        if answer.code == _UNKNOWN_TYPE and self._trusts_types and one.name.type_name in self._book:
+            raise TypeUnknown(f"the catalog does not know the type {one.name.type_name} yet, or no longer: {answer}")
         if answer.code == _MISSING_REFERENCE and one.name not in self._resent:
             self._resent.add(one.name)
             if self._bring_back(one):
                 self._send([one])
                 return
-        if one.kind == "placeholder" and one.name in self._assets:
-            self._as_generic(self._assets[one.name], one, answer)
+        if self._draft.can_be_generic(one):
+            log.info("%s can't be created: %s", one.name.type_name, answer)
+            items = self._draft.make_generic(one, answer)
+            self._known.update(self._state.written(item.name for item in items))
+            for item in payload.ordered(items):
+                self._send([item])
             return
         self._refuse(one, answer)
 
     def _bring_back(self, one: Item) -> bool:
         """Something that we thought was there is gone: send ours again, look for the others again."""
-        targets = [name for name in payload.references(one.entity) if name not in self._dropped]
-        again = [name for name in payload.needed_by(self._items.values(), targets) if name not in self._resent]
+        targets = [name for name in payload.references(one.entity) if name not in self._draft.dropped]
+        again = [name for name in self._draft.unfold(targets) if name not in self._resent]
         trusted = {name for name, known in self._state.lookups(targets).items() if known.found}
-        foreign = [name for name in targets if name not in self._items]
+        foreign = [name for name in targets if name not in self._draft.items]
         there = self._resolver.lookup(foreign, self._book, fresh=True)
         vanished = [name for name in foreign if there.get(name) is None and name in trusted]
         if vanished:
             self._state.resend([one.name])
             raise RetryLater(f"{vanished[0].qualified_name} has just been deleted from the catalog", 0.0)
         self._resent.update(again)
-        for item in payload.ordered([self._items[name] for name in again]):
+        for item in payload.ordered([self._draft.items[name] for name in again]):
             self._send([item])
         return bool(again)
 
-    def _as_generic(self, asset: Asset, one: Item, answer: Answer) -> None:
-        """The account does not let us create this type after all: use the placeholder's type from now on."""
-        log.info("%s can't be created: %s", asset.name.type_name, answer)
-        self._state.set_note(f"typed refused: {asset.name.type_name}", str(answer), self._clock.time())
-        for name in [one.name, *(n for n, i in self._items.items() if i.facts.get("table") == list(one.name))]:
-            del self._items[name]
-        items = self._stand_in(asset, typed=False)
-        for name, other in list(self._items.items()):
-            if asset.name in payload.references(other.entity):
-                self._add(other.entity, other.kind, other.facts)
-                changed = self._items[name]
-                other.entity, other.content, other.size = changed.entity, changed.content, changed.size
-                self._items[name] = other
-        self._known.update(self._state.written(item.name for item in items))
-        for item in payload.ordered(items):
-            self._send([item])
+    def _refuse(self, one: Item, answer: Answer) -> None:
+        self._draft.refuse(one, answer)
+        self._state.refuse(one.name, one.content, answer._asdict(), self._clock.time())
 
-    def _refuse(self, one: Item, answer: Answer, remember: bool = True) -> None:
-        self.report.refuse(one.name, answer)
-        self._dropped.add(one.name)
-        for asset, stand_in in self.report.placeholders.items():
-            if stand_in == one.name:
-                self.report.left_out[asset] = f"the catalog refuses a stand-in for it: {answer}"
-        if remember:
-            self._state.refuse(one.name, one.content, answer._asdict(), self._clock.time())
+    def _judge_if_possible(self) -> None:
+        if self._suspects and self._accepted:
+            self._judge()
 
     def _judge(self) -> None:
-        """Entities that failed alone, in a way that a catalog in trouble also fails: whose fault was it?"""
+        """Entities that failed alone, in a way that a catalog in trouble also fails: whose fault was it?
+
+        It is theirs if the catalog takes others, and does not take them after all the patience that there is.
+        """
         if not self._suspects:
             return
-        if self._accepted or self._probe():
-            for one, failure in self._suspects:
-                self._refuse(one, failure.answer)
-            self._suspects = []
-            return
-        failure = self._suspects[0][1]
-        raise self._client.http.governor.away(failure) if isinstance(failure, Unavailable) else failure
+        if not self._accepted and not self._probe():
+            failure = self._suspects[0][1]
+            raise self._client.http.governor.away(failure) if isinstance(failure, Unavailable) else failure
+        suspects, self._suspects = self._suspects, []
+        for one, _ in suspects:
+            try:
+                self._call([one], Patience.LAST_WORD)
+            except AnswerError as failure:
+                if isinstance(failure, Refused):
+                    self._alone(one, failure)
+                elif may_be_content(failure):
+                    self._refuse(one, failure.answer)
+                else:
+                    raise
 
     def _probe(self) -> bool:
         """Whether the catalog takes an entity that it took before."""
-        for name in self.report.unchanged:
-            one = self._items[name]
-            if one.kind != "column":
-                entities, _ = payload.call([one], self._dropped)
+        for name in self._draft.report.unchanged:
+            one = self._draft.items[name]
+            if one.entity and one.kind != "column":
+                entities, _ = payload.call([one], self._draft.dropped)
                 try:
-                    self._client.upsert(entities)
+                    self._client.upsert(entities, Patience.LAST_WORD)
                 except AnswerError:
                     return False
                 return True

@@ -1,4 +1,4 @@
-"""Column lineage: the facet's edges, and the `columnMapping` attribute they become.
+"""Column lineage: the pairs of a facet, and the `columnMapping` attribute they become.
 
 The shape is section 6.2 of the reference on the accelerator, one group for each pair of source and sink:
 `[{"DatasetMapping": {"Source", "Sink"}, "ColumnMapping": [{"Source", "Sink"}, …]}, …]`. A row that is more than a plain
@@ -14,7 +14,7 @@ from typing import Any, Callable, Dict, Iterator, List, Mapping, NamedTuple, Opt
 
 from adb_lineage.assets import AssetName
 from adb_lineage.translate.events import COLUMN_LINEAGE, Dataset, Key
-from adb_lineage.translate.json_values import as_list, as_mapping, as_text
+from adb_lineage.translate.json_values import as_mapping, as_text, sound
 from adb_lineage.translate.names.paths import clean_path
 from adb_lineage.translate.redaction import mask_literals
 
@@ -24,15 +24,22 @@ _EXPRESSION_STEPS: Tuple[Optional[int], ...] = (None, 80, 0)
 """Lengths that expressions are cut to, one after the other, to make a mapping fit: as they are, short, none."""
 
 
-class Edge(NamedTuple):
-    """One column depends on another; `kind` is "" for a direct dependency, else such as `INDIRECT/FILTER`."""
+class Detail(NamedTuple):
+    """What is known of a dependency between two columns beyond that it exists."""
 
-    source: AssetName
-    sink: AssetName
-    source_column: str
-    sink_column: str
     kind: str = ""
+    """"" for a direct dependency, otherwise such as `INDIRECT/FILTER`."""
     expression: str = ""
+
+
+Pairs = Dict[Tuple[str, str], Detail]
+"""Source column and sink column, each pair once."""
+Groups = Dict[Tuple[AssetName, AssetName], Pairs]
+"""Pairs of columns by source and sink."""
+
+PLAIN = Detail()
+# What Spark's agent writes for most columns: compared as a whole, it need not be looked into.
+_COPY = [{"type": "DIRECT", "subtype": "IDENTITY", "description": "", "masking": False}]
 
 
 def nested_name(column: str) -> str:
@@ -55,7 +62,7 @@ class SourceFinder:
         self._name = name
         self._paths: Dict[str, List[Tuple[str, AssetName]]] = {}
         for (namespace, path), asset in inputs.items():
-            self._paths.setdefault(namespace, []).append((clean_path(path) + "/", asset))
+            self._paths.setdefault(namespace, []).append(((clean_path(path) + "/").lstrip("/"), asset))
         for paths in self._paths.values():
             paths.sort(key=lambda pair: len(pair[0]), reverse=True)
 
@@ -74,64 +81,79 @@ class SourceFinder:
         return known
 
 
-def edges_of(output: Dataset, sink: AssetName, source_of: SourceFinder, indirect: bool, redact: bool) -> List[Edge]:
-    """The edges of an output's `columnLineage` facet; malformed parts give none."""
+def add_pairs(groups: Groups, output: Dataset, sink: AssetName, source_of: SourceFinder, indirect: bool) -> None:
+    """Add the pairs of an output's `columnLineage` facet; malformed parts give none, a direct pair wins."""
     facet = as_mapping(output.facets.get(COLUMN_LINEAGE))
-    edges: List[Edge] = []
+    by_source: Dict[AssetName, Pairs] = {}
     for column, told in as_mapping(facet.get("fields")).items():
         if isinstance(told, dict):
-            described = as_text(told.get("transformationDescription"))
-            _add_edges(edges, told.get("inputFields"), sink, nested_name(column), described, source_of)
-    _add_edges(edges, facet.get("dataset"), sink, EVERY_COLUMN, "", source_of)
-    if not indirect:
-        edges = [edge for edge in edges if not edge.kind]
-    if redact:
-        edges = [edge._replace(expression=mask_literals(edge.expression)) if edge[5] else edge for edge in edges]
-    return edges
+            described = told.get("transformationDescription")
+            name = nested_name(column) if "_element" in column else column
+            _add_pairs(by_source, told.get("inputFields"), name, as_text(described) if described else "", source_of)
+    if "dataset" in facet:
+        _add_pairs(by_source, facet["dataset"], EVERY_COLUMN, "", source_of)
+    for source, pairs in by_source.items():
+        into = groups.setdefault((source, sink), {})
+        for pair, detail in pairs.items():
+            if indirect or not detail.kind:
+                _add(into, pair, detail)
 
 
-def _add_edges(
-    edges: List[Edge], fields: Any, sink: AssetName, column: str, described: str, source_of: SourceFinder
+def _add_pairs(
+    by_source: Dict[AssetName, Pairs], fields: Any, column: str, described: str, source_of: SourceFinder
 ) -> None:
+    known = source_of.known
     of_dataset = column == EVERY_COLUMN
-    for field in as_list(fields):
+    for field in fields if isinstance(fields, list) else ():
         try:
-            source, source_column = source_of.known[(field["namespace"], field["name"])], field["field"]
+            source, source_column = known[(field["namespace"], field["name"])], field["field"]
         except (TypeError, KeyError):  # malformed, or not an input by that very name
             field = as_mapping(field)
             namespace, name, source_column = field.get("namespace"), field.get("name"), field.get("field")
             if not isinstance(namespace, str) or not isinstance(name, str):
                 continue
             source = source_of(namespace, name)
-        if source_column and isinstance(source_column, str):
-            kind, expression = _kind(field.get("transformations"), of_dataset)
-            if "_element" in source_column:
-                source_column = nested_name(source_column)
-            edges.append(Edge(source, sink, source_column, column, kind, expression or described))
+        if not source_column or not isinstance(source_column, str):
+            continue
+        if "_element" in source_column:
+            source_column = nested_name(source_column)
+        told = field.get("transformations")
+        is_more = described or of_dataset or (told and told != _COPY)
+        detail = _detail(told, described, of_dataset) if is_more else PLAIN
+        pairs = by_source.get(source)
+        if pairs is None:
+            pairs = by_source[source] = {}
+        _add(pairs, (source_column, column), detail)
 
 
-def _kind(transformations: Any, of_dataset: bool) -> Tuple[str, str]:
+def _add(pairs: Pairs, pair: Tuple[str, str], detail: Detail) -> None:
+    known = pairs.get(pair)
+    if known is None or (known.kind and not detail.kind):
+        pairs[pair] = detail
+
+
+def _detail(transformations: Any, described: str, of_dataset: bool) -> Detail:
     """Whether all ways from source to column are indirect, and which; and the text of the first that has one.
 
     A dependency of the whole dataset is indirect whatever it says.
     """
-    if not transformations and not of_dataset:
-        return "", ""
     kinds: Dict[str, None] = {}
     direct = False
     expression = ""
     for item in transformations if isinstance(transformations, list) else ():
         if not isinstance(item, dict):
             continue
-        expression = expression or as_text(item.get("description"))
+        if not expression and item.get("description"):
+            expression = as_text(item["description"])
         if item.get("type") == "INDIRECT":
             subtype = as_text(item.get("subtype"))
             kinds["INDIRECT/" + subtype if subtype else "INDIRECT"] = None
         else:
             direct = True
-    if not of_dataset and (direct or not kinds):
-        return "", expression
-    return ",".join(sorted(kinds)) or "INDIRECT", expression
+    expression = expression or described
+    if of_dataset or (kinds and not direct):
+        return Detail(",".join(sorted(kinds)) or "INDIRECT", expression)
+    return Detail("", expression) if expression else PLAIN
 
 
 @dataclass(frozen=True)
@@ -142,101 +164,89 @@ class Mapped:
     lost: Tuple[str, ...]
 
 
-def _groups(edges: Sequence[Edge]) -> Dict[Tuple[AssetName, AssetName], Dict[Tuple[str, str], Edge]]:
-    """Edges by source and sink, each pair of columns once; a direct edge wins over an indirect one."""
-    groups: Dict[Tuple[AssetName, AssetName], Dict[Tuple[str, str], Edge]] = {}
-    for edge in edges:
-        group = groups.setdefault((edge[0], edge[1]), {})
-        pair = (edge[2], edge[3])
-        known = group.get(pair)
-        if known is None or (known.kind and not edge.kind):
-            group[pair] = edge
-    return groups
-
-
 _encode = json.JSONEncoder(ensure_ascii=False).encode
-_text = lru_cache(maxsize=65_536)(_encode)
-"""A name as JSON text; names come back with every run."""
 
 
-def _row(edge: Edge, longest: Optional[int]) -> str:
-    """An edge as JSON text, its expression no longer than `longest` characters (None: as it is, 0: left out)."""
-    row = '{"Source":' + _text(edge[2]) + ',"Sink":' + _text(edge[3])
-    if edge[4]:
-        row += ',"Type":' + _text(edge[4])
-    expression = edge[5]
-    if expression and longest != 0:
-        if longest is not None and len(expression) > longest:
-            expression = expression[: longest - 1] + "…"
-        row += ',"Expression":' + _encode(expression)
-    return row + "}"
+@lru_cache(maxsize=65_536)
+def _text(name: str) -> str:
+    """A name as JSON text; names come back with every run."""
+    return _encode(sound(name))
+
+
+def _rows(pairs: Pairs, longest: Optional[int], redact: bool) -> List[str]:
+    """Pairs as JSON texts, expressions no longer than `longest` characters (None: as they are, 0: left out)."""
+    rows = []
+    for (source, sink), (kind, expression) in pairs.items():
+        row = '{"Source":' + _text(source) + ',"Sink":' + _text(sink)
+        if kind:
+            row += ',"Type":' + _text(kind)
+        if expression and longest != 0:
+            expression = mask_literals(expression) if redact else sound(expression)
+            if longest is not None and len(expression) > longest:
+                expression = expression[: longest - 1] + "…"
+            row += ',"Expression":' + _encode(expression)
+        rows.append(row + "}")
+    return rows
 
 
 def _head(source: str, sink: str) -> str:
     return '{"DatasetMapping":{"Source":' + _text(source) + ',"Sink":' + _text(sink) + '},"ColumnMapping":['
 
 
-_Group = Tuple[str, Sequence[Edge]]
-"""The beginning of a group's JSON text, and its edges."""
-
-
 def _size(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+    return len(text) if text.isascii() else len(text.encode("utf-8"))
 
 
-def _whole(groups: Sequence[_Group], longest: Optional[int]) -> str:
-    texts = [head + ",".join([_row(edge, longest) for edge in edges]) + "]}" for head, edges in groups]
-    return "[" + ",".join(texts) + "]"
-
-
-def map_columns(edges: Sequence[Edge], chosen: Mapping[AssetName, AssetName], max_bytes: int) -> Mapped:
-    """The `columnMapping` of edges, on the names of the assets really chosen.
+def map_columns(groups: Groups, chosen: Mapping[AssetName, AssetName], max_bytes: int, redact: bool = False) -> Mapped:
+    """The `columnMapping` of groups, on the names of the assets really chosen.
 
     One JSON text if it and the attribute's name fit into `max_bytes` of UTF-8. Otherwise expressions are shortened,
-    then left out, then indirect edges go; direct edges never do: what is still too long is cut into several texts.
+    then left out, then indirect pairs go; direct pairs never do: what is still too long is cut into several texts.
+    With `redact`, literals and secrets in expressions are masked.
     """
-    groups: List[_Group] = [
-        (_head(chosen.get(source, source)[1], chosen.get(sink, sink)[1]), list(group.values()))
-        for (source, sink), group in _groups(edges).items()
+    named = [
+        (_head(chosen.get(source, source)[1], chosen.get(sink, sink)[1]), pairs)
+        for (source, sink), pairs in groups.items()
+        if pairs
     ]
     max_bytes -= len("columnMapping")
-    for longest in _EXPRESSION_STEPS:
-        text = _whole(groups, longest)
+    expressions = any(detail[1] for _, pairs in named for detail in pairs.values())
+    for longest in _EXPRESSION_STEPS if expressions else (None,):
+        texts = [head + ",".join(_rows(pairs, longest, redact)) + "]}" for head, pairs in named]
+        text = "[" + ",".join(texts) + "]"
         if _size(text) <= max_bytes:
             lost = {None: (), 0: (_NO_EXPRESSIONS,)}.get(longest, ("expressions of columns shortened",))
             return Mapped((text,), lost)
-    reasons = [_NO_EXPRESSIONS] if any(edge.expression for edge in edges) else []
-    gone = sum(1 for _, group in groups for edge in group if edge.kind)
+    reasons = [_NO_EXPRESSIONS] if expressions else []
+    direct = [(head, {pair: PLAIN for pair, detail in pairs.items() if not detail.kind}) for head, pairs in named]
+    gone = sum(len(pairs) for _, pairs in named) - sum(len(pairs) for _, pairs in direct)
     if gone:
-        reasons.append(f"{gone} indirect column edges left out")
-    parts = tuple(_cut(groups, max_bytes, reasons))
+        reasons.append(f"{gone} indirect column pairs left out")
+    parts = tuple(_cut([(head, _rows(pairs, 0, redact)) for head, pairs in direct], max_bytes, reasons))
     if len(parts) > 1:
         reasons.append(f"column mapping split over {len(parts)} processes")
     return Mapped(parts, tuple(reasons))
 
 
-def _cut(groups: Sequence[_Group], max_bytes: int, reasons: List[str]) -> Iterator[str]:
-    """Texts of at most `max_bytes` that together hold every direct edge."""
+def _cut(groups: Sequence[Tuple[str, Sequence[str]]], max_bytes: int, reasons: List[str]) -> Iterator[str]:
+    """Texts of at most `max_bytes` that together hold every row; `groups` are the beginning of each and its rows."""
     part: List[str] = []
     size = 2
-    for head, edges in groups:
-        rows: List[str] = []
+    for head, rows in groups:
+        taken: List[str] = []
         beginning = _size(head) + 3
-        for edge in edges:
-            if edge.kind:
-                continue
-            row = _row(edge, 0)
+        for row in rows:
             length = _size(row) + 1
             if 2 + beginning + length > max_bytes:
-                reasons.append(f"column pair of {length} bytes left out: {edge.source_column[:80]!r}…")
+                reasons.append(f"column pair of {length} bytes left out: {row[:80]}…")
                 continue
-            if size + length + (0 if rows else beginning) > max_bytes:
-                if rows:
-                    part.append(head + ",".join(rows) + "]}")
+            if size + length + (0 if taken else beginning) > max_bytes:
+                if taken:
+                    part.append(head + ",".join(taken) + "]}")
                 yield "[" + ",".join(part) + "]"
-                part, rows, size = [], [], 2
-            size += length + (0 if rows else beginning)
-            rows.append(row)
-        if rows:
-            part.append(head + ",".join(rows) + "]}")
+                part, taken, size = [], [], 2
+            size += length + (0 if taken else beginning)
+            taken.append(row)
+        if taken:
+            part.append(head + ",".join(taken) + "]}")
     yield "[" + ",".join(part) + "]"

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Dict, Mapping, Optional, Tuple
+from typing import Any, Dict, Iterator, Mapping, Optional, Tuple
 
 from adb_lineage.translate.events import Run
 from adb_lineage.translate.json_values import as_list, as_mapping, as_text
+from adb_lineage.translate.names import MAX_NAME_BYTES, shortened
 from adb_lineage.translate.redaction import redacted_parameters
 
 Entity = Dict[str, Any]
@@ -39,6 +40,9 @@ _TASK_TYPES = {
     "submit": "databricks_spark_submit_task",
     "spark_submit": "databricks_spark_submit_task",
 }
+_MAX_PARENT_BYTES = MAX_NAME_BYTES - 128
+"""Room for the process under a parent: its hashes, and the number of a part."""
+
 GENERIC_TASK = "databricks_job_task"
 
 
@@ -57,6 +61,26 @@ class Place:
     """URL of the run's page, where job and run are known."""
     user: str
 
+    def fit(self, max_value_bytes: int) -> Iterator[Tuple[str, str]]:
+        """Cut attributes that are larger than one value may be; yields what was cut, and why.
+
+        A text keeps its beginning; of parameters only some would mislead, so they go as a whole.
+        """
+        for container in self.entities:
+            for name, value in list(container["attributes"].items()):
+                limit = max_value_bytes - len(name)
+                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                if 4 * len(text) <= limit:  # no character has more than four bytes
+                    continue
+                size = len(text.encode())
+                if size <= limit:
+                    continue
+                if isinstance(value, str):
+                    container["attributes"][name] = value.encode()[: limit - 3].decode("utf-8", "ignore") + "…"
+                else:
+                    del container["attributes"][name]
+                yield f"{container['typeName']}.{name}", f"{size} bytes, more than the {limit} that one value may have"
+
 
 def workspace_host(run: Run, default: Optional[str]) -> str:
     """The workspace's host: told by Spark, else by the job namespace as the accelerator had it, else `default`."""
@@ -68,8 +92,13 @@ def workspace_host(run: Run, default: Optional[str]) -> str:
     if before and (mark or _WORKSPACE_ID.match(before) or before.endswith(_SUFFIX)):
         return with_suffix(before)
     if default:
-        return with_suffix(default) if _WORKSPACE_ID.match(default) else default
+        return full_host(default)
     return with_suffix(before) if before and before != "default" and _is_databricks(run) else DEFAULT_WORKSPACE
+
+
+def full_host(workspace: str) -> str:
+    """A workspace as people write it: `adb-123.4` gets Azure's suffix, any other name stays as it is."""
+    return with_suffix(workspace) if _WORKSPACE_ID.match(workspace) else workspace
 
 
 def with_suffix(workspace: str) -> str:
@@ -94,6 +123,7 @@ def reference(type_name: str, qualified_name: str) -> Dict[str, Any]:
 def entity(type_name: str, attributes: Mapping[str, Any], relationships: Mapping[str, Any]) -> Entity:
     """An entity; attributes without a value are left out, so that they don't erase what the catalog has."""
     known = {name: value for name, value in attributes.items() if value not in (None, "", [], {})}
+    known["name"] = shortened(known.get("name") or known["qualifiedName"])
     return {"typeName": type_name, "attributes": known, "relationshipAttributes": dict(relationships)}
 
 
@@ -155,7 +185,7 @@ class _Builder:
             "databricks_notebook",
             {
                 "name": path.rsplit("/", 1)[-1],
-                "qualifiedName": f"{self.root}/notebooks/{path}",
+                "qualifiedName": shortened(f"{self.root}/notebooks/{path}", _MAX_PARENT_BYTES),
                 "clusterName": self._env("spark.databricks.clusterUsageTags.clusterName"),
                 "user": self.user,
                 "sparkVersion": self.spark_version,
@@ -175,7 +205,7 @@ class _Builder:
             "databricks_job",
             {
                 "name": job_name or f"job {job_id}",
-                "qualifiedName": f"{self.root}/jobs/{job_part}",
+                "qualifiedName": shortened(f"{self.root}/jobs/{job_part}", _MAX_PARENT_BYTES),
                 "jobId": int(job_id) if job_id.isdigit() else None,
                 "creatorUserName": as_text(self.job_told.get("creatorUserName")),
             },
@@ -189,7 +219,7 @@ class _Builder:
             relationships["notebook"] = reference("databricks_notebook", notebook["attributes"]["qualifiedName"])
         attributes: Dict[str, Any] = {
             "name": key,
-            "qualifiedName": f"{self.root}/jobs/{task_part}/tasks/{key}",
+            "qualifiedName": shortened(f"{self.root}/jobs/{task_part}/tasks/{key}", _MAX_PARENT_BYTES),
             "jobId": int(job_id) if job_id.isdigit() else None,
             "clusterId": as_text(self.job_told.get("clusterId"))
             or self._env("spark.databricks.clusterUsageTags.clusterId"),

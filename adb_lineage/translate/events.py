@@ -71,8 +71,15 @@ def _order(events: Sequence[Mapping[str, Any]]) -> List[Mapping[str, Any]]:
     keys = [(_RANK[_state_of(event)], as_text(event.get("eventTime"))) for event in events]
     if len(set(keys)) == len(keys):
         return [event for _, event in sorted(zip(keys, events), key=lambda pair: pair[0])]
-    texts = [json.dumps(event, sort_keys=True, default=str) for event in events]
+    texts = [_canonical(event) for event in events]
     return [event for _, _, event in sorted(zip(keys, texts, events), key=lambda item: item[:2])]
+
+
+def _canonical(event: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(event, sort_keys=True, default=str)
+    except (RecursionError, TypeError, ValueError):  # nested too deep, or not JSON at all
+        return ""
 
 
 def merge_events(events: Sequence[Any]) -> Run:

@@ -6,6 +6,11 @@ from typing import Any, List, Mapping
 _NOTHING: Mapping[str, Any] = {}
 
 
+def sound(text: str) -> str:
+    """Text that UTF-8 can hold: JSON may bear lone surrogates, which become `?`."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
 def as_mapping(value: Any) -> Mapping[str, Any]:
     """The value if it is an object, otherwise an empty one."""
     return value if isinstance(value, dict) else _NOTHING
@@ -19,5 +24,5 @@ def as_list(value: Any) -> List[Any]:
 def as_text(value: Any) -> str:
     """A string as it is, a number as text, anything else as ""."""
     if isinstance(value, str):
-        return value
+        return value if value.isascii() else sound(value)
     return str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else ""

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
 from adb_lineage.assets import AssetName
-from adb_lineage.translate.columns import Edge, Mapped, map_columns
+from adb_lineage.translate.columns import Groups, Mapped, map_columns
 from adb_lineage.translate.databricks import Entity, Place, entity, reference
 
 PROCESS_TYPE = "databricks_process"
@@ -49,17 +49,18 @@ class ProcessDraft:
     description: str
     inputs: Tuple[AssetName, ...]
     outputs: Tuple[AssetName, ...]
-    edges: Tuple[Edge, ...]
+    groups: Groups
     spark_plan: str
     columns: Mapped
     """The column mapping on the names that the rules gave."""
     max_value_bytes: int
+    redact: bool
 
     def _columns(self, chosen: Mapping[AssetName, AssetName]) -> Mapped:
         renamed = {name for name, other in chosen.items() if name != other}
-        if not renamed or not any(edge[0] in renamed or edge[1] in renamed for edge in self.edges):
+        if not renamed or not any(source in renamed or sink in renamed for source, sink in self.groups):
             return self.columns
-        return map_columns(self.edges, chosen, self.max_value_bytes)
+        return map_columns(self.groups, chosen, self.max_value_bytes, self.redact)
 
     def entities(self, chosen: Mapping[AssetName, AssetName]) -> List[Entity]:
         """The Databricks entities and the process; a column mapping that one value can't hold continues in further

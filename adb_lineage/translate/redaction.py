@@ -13,7 +13,8 @@ _SECRET_WORDS = (
 _SECRET_KEY = re.compile(rf"(?:^|[^a-z])(?:{_SECRET_WORDS})(?:$|[^a-z])|(?:{_SECRET_WORDS})$", re.IGNORECASE)
 # key=value and "key": "value" in a text, as in connection strings, JDBC URLs and SAS tokens
 _SECRET_VALUE = re.compile(
-    rf"(?P<key>\b[\w.-]*(?:{_SECRET_WORDS})\b['\"]?\s*(?:=|:|->)\s*['\"]?)(?P<value>[^\s;&,'\"\])}}]+)", re.IGNORECASE
+    rf"(?P<key>\b[\w.-]{{0,64}}(?:{_SECRET_WORDS})(?:[._-][\w.-]{{0,128}})?\b['\"]?\s*(?:=|:|->)\s*['\"]?)(?P<value>[^\s;&,'\"\])}}]+)",
+    re.IGNORECASE,
 )
 _URL_PASSWORD = re.compile(r"(//[^/@:\s]+:)[^/@\s]+(@)")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'")

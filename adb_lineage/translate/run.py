@@ -9,11 +9,11 @@ from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName, Column
-from adb_lineage.translate.columns import Edge, SourceFinder, edges_of, map_columns, nested_name
+from adb_lineage.translate.columns import Groups, SourceFinder, add_pairs, map_columns, nested_name
 from adb_lineage.translate.databricks import Place, place_of, workspace_host
 from adb_lineage.translate.events import Dataset, Key, Run, merge_events
-from adb_lineage.translate.json_values import as_list, as_mapping, as_text
-from adb_lineage.translate.names import Mounts, NameEngine, RuleSet
+from adb_lineage.translate.json_values import as_list, as_mapping, as_text, sound
+from adb_lineage.translate.names import PLACEHOLDER_RULE, Mounts, NameEngine, RuleSet
 from adb_lineage.translate.options import TranslateOptions
 from adb_lineage.translate.process import ProcessDraft, process_hash
 from adb_lineage.translate.redaction import mask_secrets, redacted_plan
@@ -23,7 +23,8 @@ NO_PLAN = "{}"
 _MAX_DEPTH = 32
 _FRACTION = re.compile(r"\.(\d+)")
 _METASTORE_ROOT = re.compile(r"/?(?P<id>[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})/tables/[0-9a-f-]{36}$")
-_MANAGED = "/__unitystorage/"
+_MANAGED = "__unitystorage/"
+_PATH_NAMESPACE = re.compile(r"(?:file|dbfs|abfss?|wasbs?|s3[an]?|gs|hdfs|adl)(?:[:/]|$)", re.IGNORECASE)
 
 
 @lru_cache(maxsize=8)
@@ -85,8 +86,8 @@ class _Translator:
             self._skip("process", "the run's events name no dataset")
             return False
         if not (run.inputs and run.outputs) and not options.include_one_sided:
-            side = "reads only: no output" if run.inputs else "writes only: no input"
-            self._skip("process", f"the run {side} is known; include_one_sided is off")
+            sides = "inputs but no output" if run.inputs else "outputs but no input"
+            self._skip("process", f"the run has {sides}, and include_one_sided is off")
             return False
         if run.state in ("FAIL", "ABORT") and not options.include_failed:
             self._skip("process", "the run failed; include_failed is off")
@@ -108,7 +109,7 @@ class _Translator:
         table whose name is known.
         """
         location = self._name(dataset.namespace, dataset.name)
-        table = self._table(dataset, location)
+        table = self._table(dataset, location) if "symlinks" in dataset.facets else None
         if table is None:
             return location
         managed = _MANAGED in dataset.name or _METASTORE_ROOT.match(dataset.name) is not None
@@ -125,8 +126,10 @@ class _Translator:
             namespace, name = identifier.get("namespace"), identifier.get("name")
             if not isinstance(namespace, str) or not isinstance(name, str) or not name:
                 continue
+            if _PATH_NAMESPACE.match(namespace):  # the warehouse's folder stands for the workspace's own metastore
+                namespace = "spark_catalog"
             asset = self._name(namespace, name)
-            if asset.name == location.name or asset.rule == "placeholder":
+            if asset.name == location.name or asset.rule == PLACEHOLDER_RULE:
                 continue
             if best is None or (best.placeholder and not asset.placeholder):
                 best = asset
@@ -135,10 +138,12 @@ class _Translator:
     def _draft(self, names: Mapping[Key, Asset]) -> ProcessDraft:
         run, options = self.run, self.options
         place = place_of(run, self.workspace, options.redact)
+        for subject, reason in place.fit(options.max_value_bytes):
+            self._skip(subject, reason)
         inputs = [names[dataset.key].name for dataset in run.inputs]
         outputs = list(dict.fromkeys(names[dataset.key].name for dataset in run.outputs))
-        edges = self._edges(names)
-        columns = map_columns(edges, {}, options.max_value_bytes)
+        groups = self._column_pairs(names)
+        columns = map_columns(groups, {}, options.max_value_bytes, options.redact)
         for reason in columns.lost:
             self._skip("columnMapping", reason)
         identity = process_hash([name.qualified_name for name in inputs], [name.qualified_name for name in outputs])
@@ -152,36 +157,38 @@ class _Translator:
             description=self._description(place, len(unique_inputs), len(outputs)),
             inputs=unique_inputs,
             outputs=tuple(outputs),
-            edges=edges,
+            groups=groups,
             spark_plan=self._plan(sum(len(name.qualified_name) + 80 for name in (*unique_inputs, *outputs))),
             columns=columns,
             max_value_bytes=options.max_value_bytes,
+            redact=options.redact,
         )
 
-    def _edges(self, names: Mapping[Key, Asset]) -> Tuple[Edge, ...]:
+    def _column_pairs(self, names: Mapping[Key, Asset]) -> Groups:
         find = SourceFinder(
             {dataset.key: names[dataset.key].name for dataset in self.run.inputs},
             lambda namespace, name: self._name(namespace, name).name,
         )
-        edges: List[Edge] = []
+        groups: Groups = {}
         for output in self.run.outputs:
-            sink = names[output.key].name
-            edges += edges_of(output, sink, find, indirect=self.options.indirect, redact=self.options.redact)
-        return tuple(edges)
+            add_pairs(groups, output, names[output.key].name, find, self.options.indirect)
+        return groups
 
     def _plan(self, size_of_references: int) -> str:
         """The Spark plan as JSON text, or `{}` when there is none, none is wanted, or it does not fit."""
         facet = self.run.facets.get("spark.logicalPlan")
         if not facet or not self.options.plan:
             return NO_PLAN
+        limit = self.options.max_value_bytes - len("sparkPlan")
         try:
-            plan = redacted_plan(facet) if self.options.redact else facet
-            text = json.dumps(plan, ensure_ascii=False, separators=(",", ":"), default=str)
-        except (RecursionError, ValueError) as error:
+            text = _as_json(facet)
+            # Redaction shortens a plan, but not that much; a plan of many megabytes is not worth the walk.
+            if self.options.redact and len(text) <= 8 * limit:
+                text = _as_json(redacted_plan(facet))
+        except (RecursionError, TypeError, ValueError) as error:
             self._skip("sparkPlan", f"the plan can't be written as JSON: {error}")
             return NO_PLAN
-        size = len(text.encode("utf-8", "replace"))
-        limit = self.options.max_value_bytes - len("sparkPlan")
+        size = len(text.encode())
         if size > limit:
             self._skip("sparkPlan", f"the plan has {size} bytes, more than the {limit} that one value may have")
             return NO_PLAN
@@ -213,9 +220,15 @@ class _Translator:
         return _fit(text, 4096)
 
 
+def _as_json(value: Any) -> str:
+    return sound(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str))
+
+
 def _columns(dataset: Dataset) -> Tuple[Column, ...]:
     """Columns of the `schema` facet, nested fields after their parent with dots in their names."""
     fields = as_list(as_mapping(dataset.facets.get("schema")).get("fields"))
+    if not fields:
+        return ()
     try:
         flat = [(field["name"], field.get("type"), field.get("description"), field.get("fields")) for field in fields]
         return _flat_columns(tuple(flat))  # the same schemas come back with every run
@@ -242,6 +255,7 @@ def _collect_columns(fields: List[Any], prefix: str, columns: Dict[str, Column],
         name, kind, description = get("name"), get("type"), get("description")
         if not isinstance(name, str) or not name:
             continue
+        name = as_text(name)
         path = nested_name(prefix + name) if prefix else name
         if path not in columns and name != "_element":
             columns[path] = Column(path, as_text(kind), as_text(description))

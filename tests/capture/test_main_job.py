@@ -78,7 +78,8 @@ def test_partitions_belong_to_their_table(lake, orders):
     spark.sql("insert into main_parts partition (day = '2024-01-01') select id from main_orders")
     spark.table("main_orders").write.partitionBy("customer").parquet(f"{ABFSS}/main/by_customer")
     spark.read.parquet(f"{ABFSS}/main/by_customer/customer=a").write.parquet(f"{ABFSS}/main/of_a")
-    insert, write, read = lake.ended()
+    create, insert, write, read = lake.ended()
+    assert create["outputs"][0]["facets"]["lifecycleStateChange"]["lifecycleStateChange"] == "CREATE"
     assert insert["outputs"][0]["name"].endswith("/main_parts")
     assert write["outputs"][0]["name"] == "main/by_customer"
     assert names(read["inputs"]) == [(ABFSS, "main/by_customer")]

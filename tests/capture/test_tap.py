@@ -3,9 +3,10 @@ from __future__ import annotations
 
 import pytest
 
-from adb_lineage.capture.analysis import analyse
+from adb_lineage.capture.analysis import Means, analyse
 from adb_lineage.capture.describing import Limits
 from adb_lineage.capture.jvm import Jvm
+from adb_lineage.capture.places import Places
 from adb_lineage.capture.surroundings import Surroundings
 from adb_lineage.capture.tap import ListenerTap, RelayTap, new_relay
 from adb_lineage.databricks.identity import LOCAL_PROPERTIES
@@ -99,8 +100,9 @@ def test_the_listener_sees_its_session_and_can_be_taken_off(spark_session, tmp_p
         spark_session.sql("select raise_error('boom')").collect()
     written, failed = all_of(tap)
     jvm = Jvm(5.0)
-    analysis = analyse(written.query, jvm, Surroundings.of(jvm, written.query.sparkSession()), Limits(), tap.describer)
-    assert analysis.outputs[0].dataset.name == str(tmp_path / "a")
+    surroundings = Surroundings.of(jvm, written.query.sparkSession(), Places())
+    analysis = analyse(written.query, Means(jvm, surroundings, Limits(), tap.describer))
+    assert [output.dataset.name for output in analysis.outputs] == [str(tmp_path / "a")]
     assert "boom" in failed.failure
     assert written.ended >= written.started > 0
     tap.close()

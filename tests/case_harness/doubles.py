@@ -6,6 +6,7 @@ filled in by probing which classes this Spark has.
 from __future__ import annotations
 
 import hashlib
+import shutil
 import subprocess
 import tempfile
 import zipfile
@@ -44,6 +45,7 @@ def compiled() -> Path:
                           stderr=subprocess.STDOUT, timeout=COMPILE_SECONDS)
     if done.returncode or not any((work / "classes").iterdir()):
         raise RuntimeError(f"the doubles do not compile:\n{done.stdout.decode(errors='replace')[-6000:]}")
+    shutil.copytree(SOURCES / "META-INF", work / "classes" / "META-INF")
     try:
         (work / "classes").rename(target)
     except OSError:  # another process was faster
@@ -69,5 +71,6 @@ def _names(jars: Path) -> dict:
     return {
         "LEAF_COMMAND": "org.apache.spark.sql.execution.command." + (
             "LeafRunnableCommand" if command else "RunnableCommand"),
-        "SESSION": "org.apache.spark.sql.classic.SparkSession" if classic else "org.apache.spark.sql.SparkSession",
+        "SESSION": f"org.apache.spark.sql.{'classic.' if classic else ''}SparkSession",
+        "DATASET": f"org.apache.spark.sql.{'classic.' if classic else ''}Dataset",
     }

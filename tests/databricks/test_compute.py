@@ -1,6 +1,12 @@
 """Compute where Py4J ends is recognised by looking, and said in words."""
 from __future__ import annotations
 
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
 import pytest
 
 from adb_lineage.databricks import compute
@@ -47,3 +53,30 @@ def test_the_gateway_s_refusal() -> None:
     refused = compute.refused_by(error)
     assert refused is not None and refused.kind == "table_acl"
     assert compute.refused_by(RuntimeError("other")) is None
+
+
+ENABLE = """
+import json, sys
+import adb_lineage
+for _ in range(2):
+    lineage = adb_lineage.enable()
+status = adb_lineage.status()
+from adb_lineage.record import Record
+rows = Record(sys.argv[1] + "/record.sqlite").rows()
+print(json.dumps([status["state"], status["problem"], [row["reason"] for row in rows],
+                  [name for name in sys.modules if name.split(".")[0] in ("pyspark", "py4j")], adb_lineage.disable()]))
+"""
+
+
+@pytest.mark.parametrize("mode", ["USER_ISOLATION", "LEGACY_TABLE_ACL"])
+def test_where_nothing_can_be_captured_it_is_said_once_and_nothing_else_is_done(mode: str,
+                                                                                tmp_path: pathlib.Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2]), "DATABRICKS_RUNTIME_VERSION": "15.4",
+           "DATA_SECURITY_MODE": mode, "ADB_LINEAGE_ENDPOINT": "http://127.0.0.1:9", "ADB_LINEAGE_AUTH": "none",
+           "ADB_LINEAGE_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", ENABLE, str(tmp_path)], capture_output=True, text=True, timeout=60,
+                          env=env)
+    assert done.stderr == ""
+    state, problem, reasons, modules, _ = json.loads(done.stdout)
+    assert state == "off: see problem" and problem.startswith("No lineage is captured here: Databricks compute with")
+    assert reasons == [problem] and modules == []

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import pathlib
 import re
-import subprocess
 import sys
 from typing import List, Tuple
 
@@ -21,26 +20,19 @@ def documented_changes(runtime: str) -> List[Tuple[str, str]]:
     return sorted((package, shipped) for name, package, shipped, _ in rows if name == runtime)
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder),
-                    str(ROOT)], check=True)
-    return str(next(folder.glob("*.whl")))
-
-
 def test_there_is_a_list_for_each_long_term_runtime() -> None:
     assert runtimes.names() == ["10.4", "11.3", "12.2", "13.3", "14.3", "15.4", "16.4", "17.3", "18", "19"]
 
 
 @pytest.mark.network
 @pytest.mark.parametrize("name", runtimes.names())
-def test_the_wheel_changes_nothing_that_the_runtime_ships(name: str, wheel: str, tmp_path: pathlib.Path) -> None:
+def test_the_wheel_changes_nothing_that_the_runtime_ships(name: str, wheel: pathlib.Path,
+                                                          tmp_path: pathlib.Path) -> None:
     runtime = runtimes.load(name)
     if not runtimes.interpreter(runtime.python):
         pytest.skip(f"no CPython {runtime.python} here")
     python = runtimes.install(runtime, tmp_path / "cluster")
-    installs = runtimes.resolve(python, wheel)
+    installs = runtimes.resolve(python, str(wheel))
     assert "pyspark" not in installs and "py4j" not in installs
     assert "openlineage-python" in installs, "the resolver was asked about the wheel's own dependencies"
     changed = [(package, shipped) for package, shipped, _ in runtimes.changes(runtime, installs)]

@@ -1,20 +1,25 @@
 """The init scripts, run by bash in a sandbox tree: what they install and write, and that nothing stops a cluster."""
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
+import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import threading
+import time
 from typing import Any, Callable, Dict, Iterator
 
 import pytest
 
+from adb_lineage.outbox import Outbox
 from tests.databricks.standin.cluster import site_packages
 
 SCRIPTS = pathlib.Path(__file__).parents[2] / "init_scripts"
@@ -129,6 +134,52 @@ def test_all_clusters_and_one_that_opts_out(node: Node, volume: pathlib.Path) ->
     assert node.run(SCRIPTS / NAMES[1], **variables).returncode == 0 and node.installed
     assert '"spark.adb_lineage.account" = "contoso"' in (
         node.root / "databricks/driver/conf/50-adb-lineage.conf").read_text()
+
+
+def test_the_jar_s_driver(node: Node, volume: pathlib.Path, tmp_path: pathlib.Path) -> None:
+    """The JAR and its conf are in place, and the intake runs on: what the JAR would write reaches the outbox."""
+    jar, data = tmp_path / "openlineage-spark_2.12-1.30.1.jar", tmp_path / "lineage"
+    jar.write_bytes(b"PK")
+    variables = {"INIT_ADB_LINEAGE_WHEEL": str(volume), "INIT_ADB_LINEAGE_JAR": str(jar),
+                 "INIT_ADB_LINEAGE_WORKSPACE": "adb-1.2.azuredatabricks.net", "ADB_LINEAGE_DATA_DIR": str(data),
+                 "ADB_LINEAGE_ENDPOINT": "http://127.0.0.1:9", "ADB_LINEAGE_AUTH": "none",
+                 "ADB_LINEAGE_EXIT_SECONDS": "0"}
+    try:
+        for _ in range(2):
+            done = node.run(SCRIPTS / NAMES[2], **variables)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), node.log.read_text()
+        assert (node.root / "mnt/driver-daemon/jars" / jar.name).exists()
+        conf = (node.root / "databricks/driver/conf/61-adb-lineage-openlineage.conf").read_text()
+        assert ('"spark.extraListeners" = "com.databricks.backend.daemon.driver.DBCEventLoggingListener,'
+                'io.openlineage.spark.agent.OpenLineageSparkListener"') in conf
+        assert '"spark.openlineage.namespace" = "adb-1.2"' in conf
+        events = node.root / "local_disk0/adb_lineage/openlineage/events.jsonl"
+        assert f'"spark.openlineage.transport.location" = "{events}"' in conf
+        events.write_text(json.dumps({"eventType": "COMPLETE", "eventTime": "2026-11-22T10:00:00Z",
+                                      "run": {"runId": "r"}, "job": {"namespace": "n", "name": "j"}}) + "\n")
+        until = time.monotonic() + 60
+        while not (data / "outbox.sqlite").exists() or not any(stored(data).values()):
+            assert time.monotonic() < until, node.log.read_text()
+            time.sleep(0.3)
+        assert "another intake has" in node.log.read_text(), "the second run of the script started a second one"
+    finally:
+        for found in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            with contextlib.suppress(OSError):
+                if str(node.root).encode() in found.read_bytes() and b"intake" in found.read_bytes():
+                    os.kill(int(found.parent.name), signal.SIGKILL)
+
+
+def stored(data: pathlib.Path) -> Dict[str, int]:
+    outbox = Outbox(str(data / "outbox.sqlite"))
+    try:
+        return outbox.counts()
+    finally:
+        outbox.close()
+
+
+def test_a_worker_has_nothing_to_do_for_the_jar(node: Node, volume: pathlib.Path) -> None:
+    done = node.run(SCRIPTS / NAMES[2], driver=False, INIT_ADB_LINEAGE_WHEEL=str(volume))
+    assert (done.returncode, done.stdout) == (0, "") and not node.installed
 
 
 def crlf(path: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:

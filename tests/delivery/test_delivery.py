@@ -65,7 +65,7 @@ def test_runs_arrive_together_and_the_record_says_where(delivery, outbox, server
     outbox.append(event("r2", job="other", outputs=["out2"]))
     drain(delivery, clock, outbox)
     assert server.entities["job/in->out"]["attributes"]["inputs"] == ["scanned in"]
-    assert server.calls == {"/types": 1, "/resolve": 1, "/write": 1}
+    assert server.calls == {"/resolve": 1, "/write": 1}
     row = said(record)["r1"]
     assert row["delivery"] == "delivered" and row["process"] == "job/in->out" and row["delivered_at"] == clock.now
     assert row["assets"] == [
@@ -241,10 +241,12 @@ def test_preview_writes_nothing_and_the_record_says_what_would_be(outbox, server
     delivery = make(outbox, server, record, clock, mode="preview")
     outbox.append(event("r"))
     drain(delivery, clock, outbox)
-    assert server.entities == {} and "/write" not in server.calls and "/types" not in server.calls
+    assert server.entities == {} and "/write" not in server.calls
     row = said(record)["r"]
     assert row["delivery"] == "preview" and row["process"] == "job/in->out"
     assert [asset["qualifiedName"] for asset in row["assets"]] == ["scanned in", "out"]
+    assert row["would_write"] == [
+        "new databricks_notebook notebook job", "new databricks_process job/in->out", "placeholder path out"]
     assert delivery.status()["preview"] == 1
 
 

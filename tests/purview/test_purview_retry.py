@@ -13,7 +13,7 @@ from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.purview.answers import Answer, NotAllowed, Refused, TooMuch, Unavailable
 from adb_lineage.purview.clock import SystemClock
 from adb_lineage.purview.options import PurviewOptions
-from adb_lineage.purview.retry import Closed, Governor
+from adb_lineage.purview.retry import Closed, Governor, Patience
 
 
 def governor(clock: FakeClock, **changes: Any) -> Governor:
@@ -91,13 +91,13 @@ class TestDivisible:
     def test_too_much_is_raised_at_once_and_is_not_held_against_the_catalog(self, clock: FakeClock) -> None:
         one = governor(clock)
         with pytest.raises(TooMuch):
-            one.run(failing(1, lambda: TooMuch(Answer(413, "", ""))), divisible=True)
+            one.run(failing(1, lambda: TooMuch(Answer(413, "", ""))), patience=Patience.DIVISIBLE)
         assert clock.sleeps == [] and one.breaker.status() == {"state": "closed"}
 
     def test_a_server_error_that_may_be_one_entity_is_raised_soon(self, clock: FakeClock) -> None:
         one = governor(clock)
         with pytest.raises(Unavailable):
-            one.run(failing(99, lambda: away(500, code="ATLAS-500-00-001")), divisible=True)
+            one.run(failing(99, lambda: away(500, code="ATLAS-500-00-001")), patience=Patience.DIVISIBLE)
         assert len(clock.sleeps) == 2 and one.breaker.status() == {"state": "closed"}
 
     def test_what_cannot_be_divided_goes_up_the_whole_ladder(self, clock: FakeClock) -> None:

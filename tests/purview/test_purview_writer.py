@@ -21,7 +21,7 @@ from purview_world import (
     ref,
 )
 
-from adb_lineage.assets import AssetName
+from adb_lineage.assets import AssetName, Column
 from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.purview.types import PLACEHOLDER, PLACEHOLDER_COLUMN
 
@@ -455,3 +455,71 @@ def test_references_may_be_in_relationship_attributes(world: World) -> None:
     del entity["attributes"]["inputs"]
     world.client().write([*containers(), entity], [exotic("T")])
     assert world.edges(process_name("p"))["inputs"] == [f"{PLACEHOLDER} exotic://host/db/T"]
+
+
+class TestStandInsWithColumns:
+    def test_a_break_between_a_stand_in_and_its_columns(self, world: World) -> None:
+        catalog = world.client(bulk_entities=1, bulk_entities_cap=1, tries=1)
+        catalog.ensure_types()
+
+        def is_column(request: Request) -> bool:
+            return is_bulk_write(request) and any(e["typeName"] == PLACEHOLDER_COLUMN for e in sent(request))
+
+        world.front.fail(status(503, times=100, fits=is_column))
+        with pytest.raises(RetryLater):
+            deliver(catalog, "p", [exotic("S", ["a", "b"])], [exotic("T")])
+        assert world.entity(generic(exotic("S").name)) is not None
+        world.front.faults.clear()
+        world.clock.pass_by(1_000)
+        deliver(catalog, "p", [exotic("S", ["a", "b"])], [exotic("T")])
+        table = world.entity(generic(exotic("S").name))
+        assert table is not None and len(table["relationshipAttributes"]["columns"]) == 2
+
+    def test_a_new_type_of_a_column_is_written(self, world: World) -> None:
+        catalog = world.client()
+        deliver(catalog, "p", [exotic("S", ["a"])], [exotic("T")])
+        name = exotic("S").name
+        deliver(catalog, "p", [asset(name, attributes={}, columns=())], [exotic("T")])
+        other = exotic("S", ["a"])
+        changed = type(other)(**{**vars(other), "columns": (Column("a", "bigint", "a note"),)})
+        deliver(catalog, "p", [changed], [exotic("T")])
+        column = world.entity(AssetName(PLACEHOLDER_COLUMN, f"{name.qualified_name}#a"))
+        assert column is not None and column["attributes"]["data_type"] == "bigint"
+
+    def test_a_column_that_is_no_text_is_refused_alone(self, world: World) -> None:
+        catalog = world.client()
+        report = deliver(catalog, "p", [exotic("S", ["a", "b\ud800", "c"])], [exotic("T")])
+        assert len(report.refused) == 1 and "b" in report.refused[0].name.qualified_name
+        table = world.entity(generic(exotic("S").name))
+        assert table is not None and len(table["relationshipAttributes"]["columns"]) == 2
+
+    def test_a_column_that_the_catalog_refuses_is_refused_alone_and_told_each_time(self, world: World) -> None:
+        catalog = world.client()
+        catalog.ensure_types()
+        world.front.fail(atlas(400, "ATLAS-400-00-01A", times=10**6, fits=poison))
+        for _ in range(3):
+            report = deliver(catalog, "p", [exotic("S", ["a", "poison", "c"])], [exotic("T")])
+            assert [r.name.qualified_name for r in report.refused] == ["exotic://host/db/S#poison"]
+        table = world.entity(generic(exotic("S").name))
+        assert table is not None and len(table["relationshipAttributes"]["columns"]) == 2
+
+
+def test_a_marked_stand_in_that_is_refused_is_not_tried_for_ever(world: World) -> None:
+    catalog = world.client()
+    catalog.ensure_types()
+    unknown = asset(AssetName(PLACEHOLDER, "poison://x"), placeholder=True)
+    world.front.fail(atlas(400, "ATLAS-400-00-01A", times=10**6, fits=poison))
+    report = deliver(catalog, "p", [unknown], [exotic("T")])
+    assert [r.name for r in report.refused] == [unknown.name] and unknown.name in report.left_out
+    assert world.edges(process_name("p"))["inputs"] == [] and len(world.edges(process_name("p"))["outputs"]) == 1
+
+
+def test_a_marked_stand_in_is_written_as_it_is(world: World) -> None:
+    unknown = asset(AssetName(PLACEHOLDER, "unknown://Ünknown/X"), ["a"], placeholder=True)
+    catalog = world.client()
+    report = deliver(catalog, "p", [unknown], [exotic("T")])
+    assert report.placeholders[unknown.name] == unknown.name
+    assert world.edges(process_name("p"))["inputs"] == [f"{PLACEHOLDER} unknown://Ünknown/X"]
+    world.front.clear()
+    deliver(catalog, "p", [unknown], [exotic("T")])
+    assert world.front.requests() == []

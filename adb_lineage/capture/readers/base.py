@@ -67,6 +67,7 @@ class Write:
     provisional  the location is not known for sure: a nested execution of the same command knows better
     inputs       what is read besides the relations of the plans: a folder, another table
     previous     the name that a renamed dataset had
+    copies       each column of the input is written as it is
     names        the columns' names where they are not those of the query, in its order
     rows         how single rows are changed, None where whole rows are written
     """
@@ -77,6 +78,7 @@ class Write:
     provisional: bool = False
     target: str = ""
     inputs: Tuple[Dataset, ...] = ()
+    copies: bool = False
     previous: Optional[Dataset] = None
     names: Tuple[str, ...] = ()
     rows: Optional[RowLevel] = None
@@ -133,9 +135,11 @@ def identifier(reading: Reading, *fields: str) -> Optional[TableName]:
     for one in fields:
         if one in reading.node.fields or not reading.node.fields:
             name = TableName.from_json(reading.node.fields.get(one))
-            name = name or name_of_identifier(reading.jvm, reading.jvm.attempt(reading.java, one))
             if name is not None:
                 return name
+            java = reading.jvm.attempt(reading.java, one)
+            if reading.jvm.class_name(java).endswith(".TableIdentifier"):
+                return name_of_identifier(reading.jvm, java)
     return None
 
 

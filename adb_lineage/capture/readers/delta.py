@@ -4,9 +4,10 @@ Members differ between versions, so they are tried by name (reference databricks
 """
 from __future__ import annotations
 
+import json
 from typing import Any, Optional, Tuple
 
-from adb_lineage.capture.datasets import Dataset, TableName, from_path
+from adb_lineage.capture.datasets import Dataset, TableName, fields_of, from_path
 from adb_lineage.capture.readers.base import (
     Reading,
     RowLevel,
@@ -84,8 +85,7 @@ def create(reading: Reading) -> Write:
     if query is None:
         return Write(dataset, lifecycle, "")
     if jvm.class_name(query).rpartition(".")[2].startswith("CloneTableCommand"):
-        source = _clone_source(reading, query)
-        return Write(dataset, lifecycle, "", inputs=source)
+        return Write(dataset, lifecycle, "", inputs=_clone_source(reading, query), copies=True)
     return Write(dataset, lifecycle, "query?", provisional=location is None)
 
 
@@ -98,26 +98,26 @@ def clone(reading: Reading) -> Write:
     named = name is not None and "/" not in name.table
     dataset = (reading.surroundings.table(name, location, escaped=False) if named and name
                else from_path(location) if location else None)
-    return Write(dataset, "CREATE", "", inputs=_clone_source(reading, reading.java))
+    return Write(dataset, "CREATE", "", inputs=_clone_source(reading, reading.java), copies=True)
 
 
 def _clone_source(reading: Reading, clone_command: Any) -> Tuple[Dataset, ...]:
-    """The table that is cloned: its catalog entry, or the folder of its data."""
+    """The table that is cloned: its catalog entry, which has the columns too, or the folder of its data."""
     jvm = reading.jvm
     source = jvm.attempt(clone_command, "sourceTable")
     table = jvm.attempt(source, "sourceTable")  # of a Delta source, the table itself
-    if table is not None:
-        found = v2_table(reading, table, None, None, None)
-        if found:
-            return found
-    catalog_table = jvm.attempt(source, "catalogTable?")
+    entry = jvm.attempt(source, "catalogTable?")
+    if entry is None:
+        entry = jvm.attempt(table, "catalogTable?")
     path = jvm.attempt(source, "dataPath")
+    if path is None:
+        path = jvm.attempt(table, "path")
     location = None if path is None else jvm.text(path)
-    if catalog_table is not None:
-        name = name_of_identifier(jvm, jvm.attempt(catalog_table, "identifier"))
-        if name is not None:
-            return (reading.surroundings.table(name, location or location_of(reading, catalog_table),
-                                               escaped=location is None),)
+    name = name_of_identifier(jvm, jvm.attempt(entry, "identifier"))
+    if name is not None:
+        location = location or location_of(reading, entry)
+        schema = fields_of(json.loads(jvm.ask(entry, "schema", "json")))
+        return (reading.surroundings.table(name, location, escaped=path is None).with_schema(schema),)
     return (from_path(location),) if location else ()
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Optional, Tuple
 
-from adb_lineage.capture.connectors import connector, cosmos_name, sql_source
+from adb_lineage.capture.connectors import connector, cosmos_name, nothing, sql_source
 from adb_lineage.capture.datasets import Dataset, TableName, from_path
 from adb_lineage.capture.jdbc import parse_jdbc_url
 from adb_lineage.capture.options import Options
@@ -35,8 +35,12 @@ def v2_scan(reading: Reading) -> Datasets:
     return v2_relation(reading.at(reading.node, reading.jvm.ask(reading.java, "relation")))
 
 
-def v2_table(reading: Reading, table: Any, catalog: Any, identifier: Any, options: Any) -> Datasets:
-    """The datasets of a V2 table; `catalog`, `identifier` and `options` are None where there is none."""
+def v2_table(reading: Reading, table: Any, catalog: Any, identifier: Any, options: Any,
+             format_name: str = "") -> Datasets:
+    """The datasets of a V2 table; `catalog`, `identifier` and `options` are None where there is none.
+
+    `format_name` is the short name of the source, "" where only the table's class tells.
+    """
     jvm = reading.jvm
     class_name = jvm.class_name(table)
     if class_name.endswith(".RowLevelOperationTable"):  # what MERGE, UPDATE and DELETE put around their target
@@ -60,7 +64,7 @@ def v2_table(reading: Reading, table: Any, catalog: Any, identifier: Any, option
         found = _by_properties(reading, table, name)
     if not found:
         found = cosmos_name(str(jvm.attempt(table, "name") or "")) if kind.startswith("Items") else ()
-    known = connector(class_name)
+    known = connector(class_name, format_name)
     if not found:
         found = known(Options(jvm, options))
         if any(not dataset.known for dataset in found) and name is not None:
@@ -69,7 +73,7 @@ def v2_table(reading: Reading, table: Any, catalog: Any, identifier: Any, option
         found = (reading.surroundings.table(name, None),)
     elif found and name is not None and len(found) == 1:
         found = (found[0].linked(reading.surroundings.symlink(name)),)
-    if not found and known.__name__ != "nothing":
+    if not found and known is not nothing:
         found = (Dataset("unknown", str(jvm.attempt(table, "name") or class_name), known=False),)
     return tuple(dataset if dataset.columns is not None else dataset.with_schema(schema) for dataset in found)
 

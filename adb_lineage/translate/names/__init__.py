@@ -5,6 +5,7 @@ from adb_lineage.translate.names.engine import (
     Explanation,
     Miss,
     NameEngine,
+    shortened,
 )
 from adb_lineage.translate.names.mounts import Mounts
 from adb_lineage.translate.names.rulefile import default_rules, load_rules, parse_rules
@@ -23,4 +24,5 @@ __all__ = [
     "default_rules",
     "load_rules",
     "parse_rules",
+    "shortened",
 ]

@@ -46,6 +46,14 @@ class Explanation:
     misses: Tuple[Miss, ...]
 
 
+class _BoundRules(NamedTuple):
+    """The rules for one namespace."""
+
+    every: Sequence[Tuple[str, Union[Bound, str]]]
+    """Each rule's name, with the rule or the reason why it does not hold there."""
+    holding: Sequence[Bound]
+
+
 class NameEngine:
     """Names datasets by a rule set. Never raises on a dataset: one that no rule knows becomes a marked placeholder.
 
@@ -76,7 +84,7 @@ class NameEngine:
         asset = self._assets.get(key)
         if asset is None:
             location = self._locate(namespace, name, mounts)
-            asset = self._name(location, self._bound(location.namespace, workspace, metastore))
+            asset = self._name(location, self._bound(location.namespace, workspace, metastore).holding)
             if len(self._assets) >= _CACHE_SIZE:
                 self._assets.clear()
             self._assets[key] = asset
@@ -95,9 +103,9 @@ class NameEngine:
         mounts = mounts if isinstance(mounts, Mounts) else Mounts(mounts)
         location = self._locate(namespace, name, mounts)
         bound = self._bound(location.namespace, workspace, metastore)
-        asset = self._name(location, bound)
+        asset = self._name(location, bound.holding)
         misses: List[Miss] = []
-        for rule, candidate in bound:
+        for rule, candidate in bound.every:
             outcome = candidate if isinstance(candidate, str) else _outcome(candidate, location.name)
             if not isinstance(outcome, str):
                 break
@@ -109,9 +117,7 @@ class NameEngine:
         location = mounts.resolve(*location) or location
         return Location(self.rules.hosts.canonical(location.namespace), location.name)
 
-    def _bind(
-        self, namespace: str, workspace: Optional[str], metastore: Optional[str]
-    ) -> List[Tuple[str, Union[Bound, str]]]:
+    def _bind(self, namespace: str, workspace: Optional[str], metastore: Optional[str]) -> _BoundRules:
         """Every rule, bound to the namespace or with the reason why it does not hold there."""
         stripped, parameters = _without_parameters(namespace)
         variables: Dict[str, Optional[str]] = {f"param_{key}": value for key, value in parameters.items()}
@@ -122,13 +128,11 @@ class NameEngine:
                 bound.append((rule.name, rule.bind(stripped, dict(variables))))
             except _ERRORS as error:
                 bound.append((rule.name, f"failed: {error!r}"))
-        return bound
+        return _BoundRules(bound, [candidate for _, candidate in bound if not isinstance(candidate, str)])
 
-    def _name(self, location: Location, bound: Sequence[Tuple[str, Union[Bound, str]]]) -> Asset:
+    def _name(self, location: Location, holding: Sequence[Bound]) -> Asset:
         legacy: Optional[Asset] = None
-        for _, candidate in bound:
-            if isinstance(candidate, str):
-                continue
+        for candidate in holding:
             outcome = _outcome(candidate, location.name)
             if isinstance(outcome, str):
                 continue
@@ -155,10 +159,10 @@ class NameEngine:
                     break
         # No character has more than four bytes.
         if 4 * len(qualified_name) > MAX_NAME_BYTES and len(asset.name.qualified_name.encode()) > MAX_NAME_BYTES:
-            short = AssetName(type_name, _shortened(asset.name.qualified_name))
+            short = AssetName(type_name, shortened(asset.name.qualified_name))
             asset = replace(asset, name=short, alternatives=(), placeholder=True)
-        if len(asset.display_name.encode()) > MAX_NAME_BYTES:
-            asset = replace(asset, display_name=_shortened(asset.display_name))
+        if len(asset.display_name) > MAX_NAME_BYTES // 4:
+            asset = replace(asset, display_name=shortened(asset.display_name))
         if asset.placeholder:
             source = _without_parameters(location.namespace)[0][:MAX_NAME_BYTES] or "unknown"
             told = {"purview_qualifiedName": asset.name.qualified_name, "original_source": source}
@@ -219,7 +223,10 @@ def _placeholder(namespace: str, name: str) -> Asset:
     )
 
 
-def _shortened(name: str) -> str:
-    """A name that fits: its beginning and a hash of all of it."""
-    digest = hashlib.sha256(name.encode()).hexdigest()[:32]
-    return name.encode()[: MAX_NAME_BYTES - len(digest) - 1].decode("utf-8", "ignore") + "~" + digest
+def shortened(name: str, max_bytes: int = MAX_NAME_BYTES) -> str:
+    """A name that fits: as it is, or its beginning and a hash of all of it."""
+    encoded = name.encode()
+    if len(encoded) <= max_bytes:
+        return name
+    digest = hashlib.sha256(encoded).hexdigest()[:32]
+    return encoded[: max_bytes - len(digest) - 1].decode("utf-8", "ignore") + "~" + digest

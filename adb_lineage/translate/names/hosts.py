@@ -5,9 +5,9 @@ import re
 from functools import lru_cache
 from typing import Dict, List, Mapping, Pattern, Tuple
 
-# scheme(s)://[user:password@ or container@]host[:port]rest
+# scheme(s)://[user:password@ or container@]host[:port]rest; Oracle's thin URL has an @ before the slashes
 _AUTHORITY = re.compile(
-    r"(?P<scheme>(?:[a-z][a-z0-9+.-]*:)+//)(?P<before>[^/?;@]*@)?(?P<host>\[[^\]]*\]|[^/?;:,@]+)(?P<port>:\d+)?(?P<rest>.*)$",
+    r"(?P<scheme>(?:[a-z][a-z0-9+.-]*:)+@?//)(?P<before>[^/?;@]*@)?(?P<host>\[[^\]]*\]|[^/?;:,@]+)(?P<port>:\d+)?(?P<rest>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
 

@@ -34,7 +34,7 @@ def clean_path(path: str) -> str:
 def base_of(segments: List[str]) -> List[str]:
     """The segments without the `key=value` folders at the end."""
     end = len(segments)
-    while end > 1 and _PARTITION.match(segments[end - 1]):
+    while end > 1 and "=" in segments[end - 1] and _PARTITION.match(segments[end - 1]):
         end -= 1
     return segments[:end]
 
@@ -52,12 +52,18 @@ def _folder_patterns(segments: List[str]) -> List[str]:
     patterns = []
     tokens: Iterator[str] = iter(())
     for segment in segments:
-        if _YEAR.match(segment):
+        if segment.isalpha():
+            patterns.append(segment)
+        elif _YEAR.match(segment):
             patterns.append("{Year}")
             tokens = iter(("{Month}", "{Day}", "{Hour}"))
             continue
-        token = next(tokens, None) if segment.isdigit() and len(segment) <= 2 else None
-        patterns.append(token or segment_pattern(segment))
+        else:
+            token = next(tokens, None) if len(segment) <= 2 and segment.isdigit() else None
+            patterns.append(token or segment_pattern(segment))
+            if token:
+                continue
+        tokens = iter(())
     return patterns
 
 
@@ -74,10 +80,10 @@ def path_facts(path: str) -> Dict[str, str]:
         return {}
     segments = path.split("/")
     leaf = segments[-1]
-    part = _SPARK_PART.match(leaf) is not None
+    part = leaf[:5].lower() == "part-" and _SPARK_PART.match(leaf) is not None
     base = base_of(segments[:-1] if part else segments)
-    has_file_ending = not part and _FILE.search(leaf) is not None
-    facts = {"path": path, "leaf": leaf, "spark_set": "/".join([*base, SPARK_SET])}
+    has_file_ending = not part and "." in leaf and _FILE.search(leaf) is not None
+    facts = {"path": path, "leaf": leaf, "spark_set": "/".join(base) + "/" + SPARK_SET if base else SPARK_SET}
     if not part:
         facts["folder"] = path
     above = segments[:-1] if has_file_ending and len(base) == len(segments) else base

@@ -4,7 +4,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Pattern, Sequence, Tuple, TypeVar, Union
+from typing import Any, Callable, Dict, List, Mapping, Optional, Pattern, Sequence, Set, Tuple, TypeVar, Union
 
 import yaml
 
@@ -97,7 +97,8 @@ class _Reader:
         levels, given = read("levels", self._levels) or (None, {})
         return Rule(
             name=name,
-            source=section.get("source") or "",
+            source=read("source", _text) or "",
+            about=read("about", _text) or "",
             namespace=read("namespace", self.regex) or re.compile(""),
             type_name=section["type"],
             qualified_name=read("qualified_name", Template) or Template(""),
@@ -253,12 +254,13 @@ def _parse(text: str, origin: str, base: Optional[Callable[[], RuleSet]]) -> Rul
     own_hosts = section("hosts", texts) or {}
     rules: List[NamingRule] = []
     line = content.lines.get("rules", 1)
+    names: Set[str] = set()
     for item in section("rules", _list) or []:
-        rules.append(reader.rule(item, line))
-    names = [rule.name for rule in rules]
-    for name in names:
-        if names.count(name) > 1:
-            raise reader.error(line, name, "two rules have this name")
+        rule = reader.rule(item, line)
+        if rule.name in names:
+            raise reader.error(item.line, rule.name, "two rules have this name")
+        names.add(rule.name)
+        rules.append(rule)
     patterns = section("patterns", lambda told: {key: compile_pattern(text) for key, text in texts(told).items()}) or {}
     try:
         hosts = inherited.hosts.overridden_by(own_hosts) if inherited is not None else Hosts(own_hosts)

@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import Callable, Dict, Mapping, Optional, Pattern, Protocol, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Mapping, Optional, Pattern, Protocol, Sequence, Tuple, Union
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.errors import SettingsError
@@ -53,10 +53,11 @@ class Rule:
     """One rule of a rule file; see `docs/extending.md` for what each key means."""
 
     name: str
-    source: str
     namespace: Pattern[str]
     type_name: str
     qualified_name: Template
+    source: str = ""
+    about: str = ""
     display_name: Optional[Template] = None
     match: Optional[Pattern[str]] = None
     path: Optional[Template] = None
@@ -146,7 +147,7 @@ class _BoundRule:
         display = self._display_name.fill(values) if self._display_name is not None else None
         return Asset(
             name=own,
-            display_name=display or last_segment(qualified_name),
+            display_name=display if display and display.strip() else last_segment(qualified_name),
             rule=rule.name,
             alternatives=() if rule.placeholder else self._alternatives(name, values),
             parents=_filled(self._parents, values) if self._same_parents is None else self._same_parents,
@@ -182,7 +183,8 @@ class _BoundRule:
                 for level in rule.levels.names:
                     folded[level] = change(folded.get(level) or "")
                 if folded != values:
-                    names = tuple(dict.fromkeys((*names, *_filled(self._identities, folded))))
+                    names += _filled(self._identities, folded)
+            names = tuple(dict.fromkeys(names))
         return names
 
 
@@ -191,28 +193,30 @@ _Compiled = Tuple[str, str, str, str, Template]
 
 
 def _compiled(typed: Sequence[Typed]) -> Sequence[_Compiled]:
-    return [(type_name, *(template.simple or ("", "", "")), template) for type_name, template in typed]
+    compiled = [(type_name, *(template.simple or ("", "", "")), template) for type_name, template in typed]
+    seen = [(type_name, before, variable, after) for type_name, before, variable, after, _ in compiled]
+    # Templates that say the same become one here, so that names need no comparing later.
+    return [one for place, one in enumerate(compiled) if not one[2] or seen.index(seen[place]) == place]
 
 
 def _filled(typed: Sequence[_Compiled], values: Values) -> Tuple[AssetName, ...]:
-    """The names that have values for all their variables, each once."""
-    names: Dict[AssetName, None] = {}
+    """The names that have values for all their variables."""
+    names: List[AssetName] = []
     for type_name, before, variable, after, template in typed:
         if variable:
             value = values.get(variable)
             if value:
-                names[AssetName(type_name, before + value + after)] = None
+                names.append(AssetName(type_name, before + value + after))
         else:
             text = template.fill(values)
             if text:
-                names[AssetName(type_name, text)] = None
+                names.append(AssetName(type_name, text))
     return tuple(names)
 
 
 def last_segment(qualified_name: str) -> str:
     """The last part of a qualified name, for display: `c` of `https://a/b/c/`."""
-    trimmed = qualified_name.rstrip("/")
-    return trimmed.rsplit("/", 1)[-1] or qualified_name
+    return qualified_name.rstrip("/ ").rsplit("/", 1)[-1].strip() or qualified_name
 
 
 class NamingRule(Protocol):

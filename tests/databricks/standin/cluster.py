@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import uuid
 from typing import Any, Dict, List, Optional, Sequence
 
@@ -40,8 +41,10 @@ class Cluster:
         self._python = python
         self._library_pth = library_pth
         self.repls: List[Repl] = []
+        self.finished: List[Repl] = []
         self._driver: Optional[subprocess.Popen[str]] = None
         self._runs = 1000
+        self._lock = threading.Lock()
         self._make_tree()
 
     def __enter__(self) -> Cluster:
@@ -65,11 +68,12 @@ class Cluster:
                     stream.close()
 
     def ask(self, **request: Any) -> Dict[str, Any]:
-        """A request to the driver, see driver.py."""
+        """A request to the driver, see driver.py; from any thread."""
         assert self._driver and self._driver.stdin
-        self._driver.stdin.write(json.dumps(request) + "\n")
-        self._driver.stdin.flush()
-        return self._answer()
+        with self._lock:
+            self._driver.stdin.write(json.dumps(request) + "\n")
+            self._driver.stdin.flush()
+            return self._answer()
 
     def _answer(self) -> Dict[str, Any]:
         assert self._driver and self._driver.stdout
@@ -176,8 +180,9 @@ class Repl:
         gateway = self.cluster.ask(do="gateway")
         down, up = os.pipe(), os.pipe()
         python = str(self.environment / "bin" / "python")
-        env = {**self.cluster._environment(), "PYSPARK_GATEWAY_PORT": str(gateway["port"]),
-               "PYSPARK_GATEWAY_SECRET": gateway["secret"], "PINNED_THREAD_MODE": "true", "PYSPARK_PYTHON": python,
+        env = {**self.cluster._environment(), "PATH": f"{self.environment}/bin:{os.environ['PATH']}",
+               "PYSPARK_GATEWAY_PORT": str(gateway["port"]), "PYSPARK_GATEWAY_SECRET": gateway["secret"],
+               "PINNED_THREAD_MODE": "true", "PYSPARK_PYTHON": python,
                "DRIVER_REPL_ID": self.id, "DATA_SECURITY_MODE": "SINGLE_USER", "SPARK_HOME": "/databricks/spark",
                "VIRTUAL_ENV": str(self.environment), "DATABRICKS_ROOT_VIRTUALENV_ENV": "/databricks/python3",
                "STANDIN": json.dumps({**self.cluster.standin, "pipe": [down[0], up[1]]})}
@@ -206,15 +211,17 @@ class Repl:
             self.restart()
         return answer
 
-    def run_notebook(self, path: pathlib.Path, arguments: Optional[Dict[str, str]] = None) -> List[Dict[str, Any]]:
-        """All cells of a notebook until one fails or exits."""
+    def run_notebook(self, path: pathlib.Path, arguments: Optional[Dict[str, str]] = None,
+                     wheel: Optional[pathlib.Path] = None) -> List[Dict[str, Any]]:
+        """All cells of a notebook until one fails or exits. `wheel` is what `%pip install` finds in the index."""
         answers: List[Dict[str, Any]] = []
         self._folder = path.parent
         for cell in notebook.load(path):
             if cell.language == "md":
                 continue
             if cell.language == "pip":
-                answer = self._pip(cell.source)
+                pip_install(str(self.environment / "bin" / "python"), wheel or pathlib.Path(cell.source.split()[-1]))
+                answer = {"error": "", "exit": None}
             elif cell.language == "sh":
                 answer = self.cell(f"import subprocess; print(subprocess.run({cell.source!r}, shell=True, "
                                    "capture_output=True, text=True).stdout, end='')")
@@ -240,12 +247,7 @@ class Repl:
                 stream.close()
         if forget and self in self.cluster.repls:
             self.cluster.repls.remove(self)
-
-    def _pip(self, arguments: str) -> Dict[str, Any]:
-        words = arguments.split()
-        assert words[0] == "install", arguments
-        pip_install(str(self.environment / "bin" / "python"), pathlib.Path(words[-1]))
-        return {"error": "", "exit": None}
+            self.cluster.finished.append(self)
 
     def _run_child(self, request: Dict[str, Any]) -> Dict[str, Any]:
         child = self.cluster.attach(str(pathlib.PurePosixPath(self.path).parent / request["path"].lstrip("./")),

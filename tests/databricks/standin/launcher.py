@@ -147,7 +147,10 @@ def attach() -> Any:
     shared = gateway.jvm.org.apache.spark.SparkContext.getOrCreate()
     java_context = gateway.jvm.org.apache.spark.api.java.JavaSparkContext(shared)
     context = SparkContext(gateway=gateway, jsc=java_context, conf=SparkConf(_jconf=java_context.getConf()))
-    first = gateway.jvm.org.apache.spark.sql.SparkSession.getDefaultSession().get()
+    try:  # Spark 4
+        first = gateway.jvm.org.apache.spark.sql.classic.SparkSession.getDefaultSession().get()
+    except TypeError:  # "'JavaPackage' object is not callable"
+        first = gateway.jvm.org.apache.spark.sql.SparkSession.getDefaultSession().get()
     return SparkSession(context, first.newSession())
 
 

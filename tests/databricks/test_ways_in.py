@@ -1,0 +1,242 @@
+"""The ways in, end to end: a job of two notebooks in the stand-in, its lineage in a catalog, its output untouched."""
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import subprocess
+import time
+import urllib.request
+from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
+
+import pytest
+
+from adb_lineage.catalog.server import CatalogServer
+from tests.databricks.standin.cluster import TOKEN, WORKSPACE, Cluster, Repl, pip_install, site_packages
+
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
+INIT_SCRIPTS = pathlib.Path(__file__).parents[2] / "init_scripts"
+
+EXTRACT = """# Databricks notebook source
+spark.createDataFrame([(1, "a", 2.0), (2, "b", 3.0)], "id long, name string, amount double") \\
+    .write.mode("overwrite").parquet("{data}/raw")
+print("raw is written")
+
+# COMMAND ----------
+
+# MAGIC %sql
+# MAGIC create or replace temporary view raw as select * from parquet.`{data}/raw`
+
+# COMMAND ----------
+
+spark.sql("select id, upper(name) as name, amount from raw").write.mode("overwrite").parquet("{data}/clean")
+import sys
+print(spark.read.parquet("{data}/clean").count(), file=sys.stderr)
+
+# COMMAND ----------
+
+1 / 0
+"""
+REPORT = """# Databricks notebook source
+from pyspark.sql import functions as F
+clean = spark.read.parquet("{data}/clean")
+clean.groupBy("name").agg(F.sum("amount").alias("total")).write.mode("overwrite").parquet("{data}/report")
+
+# COMMAND ----------
+
+spark.read.parquet("{data}/report").orderBy("name").show()
+"""
+EDGES = {("extract", "raw", "clean"), ("report", "clean", "report")}
+
+
+@pytest.fixture()
+def catalog(tmp_path: pathlib.Path) -> Iterator[CatalogServer]:
+    server = CatalogServer(tmp_path / "catalog.sqlite").start()
+    yield server
+    server.close()
+
+
+@pytest.fixture()
+def notebooks(tmp_path: pathlib.Path) -> Dict[str, pathlib.Path]:
+    """The job: its source knows nothing of lineage."""
+    (tmp_path / "notebooks").mkdir()
+    found = {}
+    for name, source in (("extract", EXTRACT), ("report", REPORT)):
+        found[name] = tmp_path / "notebooks" / f"{name}.py"
+        found[name].write_text(source.replace("{data}", f"{tmp_path}/data"))
+    return found
+
+
+def get(url: str, path: str) -> Any:
+    with urllib.request.urlopen(f"{url}/datamap/api/atlas/v2{path}", timeout=10) as reply:
+        return json.load(reply)
+
+
+def edges(catalog: CatalogServer) -> Set[Tuple[str, str, str]]:
+    """(task or notebook, input's last part, output's last part) of each process in the catalog."""
+    found = set()
+    request = urllib.request.Request(
+        f"{catalog.url}/datamap/api/search/query?api-version=2023-09-01", method="POST",
+        data=json.dumps({"keywords": "*", "limit": 1000}).encode(), headers={"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as reply:
+        runnables = [one for one in json.load(reply)["value"] if one["entityType"] in (
+            "databricks_notebook_task", "databricks_notebook")]
+    for one in runnables:
+        whole = get(catalog.url, f"/entity/guid/{one['id']}")
+        for process in whole["entity"].get("relationshipAttributes", {}).get("processes") or []:
+            entity = get(catalog.url, f"/entity/guid/{process['guid']}")["entity"]
+            ends = [[get(catalog.url, f"/entity/guid/{end['guid']}")["entity"]["attributes"]["qualifiedName"]
+                     for end in entity["attributes"].get(side) or []] for side in ("inputs", "outputs")]
+            found |= {(one["qualifiedName"].rpartition("/")[2], source.rpartition("/")[2], sink.rpartition("/")[2])
+                      for source in ends[0] for sink in ends[1]}
+    return found
+
+
+def wait_for(what: Callable[[], Any], seconds: float = 60) -> Any:
+    until = time.monotonic() + seconds
+    while True:
+        found = what()
+        if found or time.monotonic() > until:
+            return found
+        time.sleep(0.3)
+
+
+def settings(endpoint: str, data: pathlib.Path, **more: str) -> Dict[str, str]:
+    return {"ADB_LINEAGE_ENDPOINT": endpoint, "ADB_LINEAGE_AUTH": "none", "ADB_LINEAGE_DATA_DIR": str(data),
+            "ADB_LINEAGE_EXIT_SECONDS": "30", "ADB_LINEAGE_CAPTURE_SECONDS": "60", **more}
+
+
+def outputs(cluster: Cluster, notebooks: Dict[str, pathlib.Path], env: Dict[str, str]) -> List[Tuple[bytes, bytes]]:
+    """Run the job with `env` in its REPLs; what each notebook wrote to stdout and stderr."""
+    cluster.env = env
+    before = set(cluster.finished)
+    cluster.run_job(notebooks)
+    return [(repl.output.read_bytes(), repl.errors.read_bytes()) for repl in cluster.finished if repl not in before]
+
+
+def by_library(cluster: Cluster, wheel: pathlib.Path) -> None:
+    cluster.install_library(wheel)
+
+
+def by_init_script(cluster: Cluster, wheel: pathlib.Path) -> None:
+    python = cluster.root / "databricks/python3"
+    subprocess.run([str(python / "bin/python"), "-m", "ensurepip"], check=True, capture_output=True)
+    done = subprocess.run(["bash", str(INIT_SCRIPTS / "adb_lineage_cluster.sh")], capture_output=True, text=True, env={
+        "PATH": "/usr/bin:/bin", "INIT_ADB_LINEAGE_ROOT": str(cluster.root), "DB_IS_DRIVER": "TRUE",
+        "INIT_ADB_LINEAGE_WHEEL": str(wheel), "PIP_CONFIG_FILE": "/dev/null", "HOME": str(cluster.root / "root")})
+    assert (done.returncode, done.stdout) == (0, ""), (
+        cluster.root / "var/log/adb_lineage/init.log").read_text()
+
+
+WAYS = [by_library, by_init_script]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_job_of_two_notebooks(way: Any, cluster: Callable[..., Cluster], wheel: pathlib.Path, catalog: CatalogServer,
+                                notebooks: Dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
+    one = cluster()
+    with one:
+        plain = outputs(one, notebooks, {})
+        assert b"ZeroDivisionError" in plain[0][0] and b"|   A|" in plain[1][0] and plain[0][1] == b"2\n"
+        way(one, wheel)
+        assert outputs(one, notebooks, {}) == plain, "installed, not configured"
+        env = settings(catalog.url, tmp_path / "data" / "lineage")
+        assert outputs(one, notebooks, env) == plain
+        assert wait_for(lambda: edges(catalog) >= EDGES, 10), edges(catalog)
+        job = get(catalog.url, f"/entity/uniqueAttribute/type/databricks_job?attr:qualifiedName="
+                               f"databricks://{WORKSPACE}/jobs/11")["entity"]
+        assert job["attributes"]["name"] == "nightly"
+        for path in (tmp_path / "data" / "lineage").iterdir():
+            assert TOKEN.encode() not in path.read_bytes(), path
+
+        nowhere = settings("http://127.0.0.1:9", tmp_path / "data" / "nowhere", ADB_LINEAGE_EXIT_SECONDS="1")
+        assert outputs(one, notebooks, nowhere) == plain, "Purview unreachable"
+        wrong = settings("", tmp_path / "data" / "wrong", ADB_LINEAGE_ACCOUNT="contoso", ADB_LINEAGE_TENANT_ID="t",
+                         ADB_LINEAGE_AUTH="client_secret", ADB_LINEAGE_CLIENT_ID="c", ADB_LINEAGE_CLIENT_SECRET="wrong",
+                         ADB_LINEAGE_EXIT_SECONDS="1")
+        assert outputs(one, notebooks, wrong) == plain, "credentials wrong"
+        assert outputs(one, notebooks, {**env, "ADB_LINEAGE_ACOUNT": "typo"}) == plain, "a setting that is unknown"
+        damage(one)
+        assert outputs(one, notebooks, env) == plain, "the wheel broken"
+
+
+def damage(cluster: Cluster) -> None:
+    """A wheel that was torn while it was installed: modules are missing, one is garbage."""
+    for environment in (cluster.library_python, cluster.runtime_python):
+        package = site_packages(pathlib.Path(environment).parents[1]) / "adb_lineage"
+        if package.exists():
+            (package / "lineage.py").write_text("def (")
+            shutil.rmtree(package / "capture")
+
+
+def test_the_driver_log_holds_nothing_of_ours(cluster: Callable[..., Cluster], wheel: pathlib.Path,
+                                              catalog: CatalogServer, notebooks: Dict[str, pathlib.Path],
+                                              tmp_path: pathlib.Path) -> None:
+    one = cluster(env=settings(catalog.url, tmp_path / "lineage"))
+    one.install_library(wheel)
+    with one:
+        one.run_job(notebooks)
+        one.run_job(notebooks)  # the first job's REPLs were killed: the relay has dead readers now
+        log = (one.root / "driver.log").read_text()
+    assert "adb" not in log.replace("adb-", "") and "py4j" not in log.lower(), log
+
+
+def test_without_a_notebook_s_own_python(cluster: Callable[..., Cluster], wheel: pathlib.Path, catalog: CatalogServer,
+                                         tmp_path: pathlib.Path) -> None:
+    """One Python process on the driver covers the sessions that have none: SQL, Scala, JDBC."""
+    one = cluster(env=settings(catalog.url, tmp_path / "lineage"))
+    one.install_library(wheel)
+    with one:
+        repl = one.attach("/Shared/open")
+        repl.cell("print(1)")
+        one.ask(do="sql", text=f"insert overwrite directory '{tmp_path}/raw' using parquet select 1 as id")
+        one.ask(do="sql", text=f"insert overwrite directory '{tmp_path}/out' using parquet "
+                               f"select id + 1 as id from parquet.`{tmp_path}/raw`")
+        record = wait_for(lambda: rows(repl, "insert overwrite"))
+        assert record and not record[0]["notebook"], "not the open notebook's: it did not run it"
+
+
+def rows(repl: Repl, statement: str) -> List[Dict[str, Any]]:
+    """The record's rows with that statement, newest first."""
+    from adb_lineage.record import Record
+
+    record = Record(f"{repl.cluster.env['ADB_LINEAGE_DATA_DIR']}/record.sqlite")
+    try:
+        return [row for row in record.rows(100) if statement in row.get("statement", "")]
+    finally:
+        record.close()
+
+
+def test_a_command_without_a_spark_job_is_told_by_its_cell(cluster: Callable[..., Cluster], wheel: pathlib.Path,
+                                                           catalog: CatalogServer, tmp_path: pathlib.Path) -> None:
+    """Such a command has no local properties; two notebooks are open, and either may read the relay."""
+    one = cluster(env=settings(catalog.url, tmp_path / "lineage"))
+    one.install_library(wheel)
+    with one:
+        repls = {path: one.attach(path) for path in ("/Shared/first", "/Shared/second")}
+        for path, repl in repls.items():
+            name = path.rpartition("/")[2]
+            repl.cell(f"spark.range(3).write.mode('overwrite').parquet('{tmp_path}/{name}')")
+            repl.cell(f"create table {name}_table using parquet location '{tmp_path}/{name}'", "sql")
+            repl.cell(f"_ = spark.sql('create view {name}_view as select id from {name}_table')")
+        for path, repl in repls.items():
+            name = path.rpartition("/")[2]
+            found = wait_for(lambda name=name, repl=repl: rows(repl, f"create view {name}_view"))  # type: ignore[misc]
+            assert found and found[0]["notebook"] == path and found[0]["user"] == "a@b.example"
+
+
+def test_pip_install_in_a_notebook(cluster: Callable[..., Cluster], wheel: pathlib.Path, catalog: CatalogServer,
+                                   tmp_path: pathlib.Path) -> None:
+    """The notebook's own copy wins over the cluster's, in this notebook alone."""
+    one = cluster(env=settings(catalog.url, tmp_path / "lineage"))
+    one.install_library(wheel)
+    with one:
+        repl = one.attach("/Shared/trial")
+        pip_install(str(repl.environment / "bin" / "python"), wheel)
+        repl.cell("dbutils.library.restartPython()")
+        repl.cell("import adb_lineage, json; from adb_lineage.databricks import autostart;"
+                  "print(adb_lineage.__file__); print(json.dumps(autostart.report()))")
+        path, report = repl.output.read_text().splitlines()
+        assert path.startswith(str(repl.environment))
+        assert [copy["running"] for copy in json.loads(report)["copies"]] == [True, False]
+
