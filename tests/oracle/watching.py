@@ -8,7 +8,6 @@ from adb_lineage.capture.columns import ColumnLineage
 from adb_lineage.capture.describing import Limits, Plans, open_describer, subqueries
 from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.transformations import Source as LeafColumn
-
 from tests.oracle.data import Source, files, sources, values
 from tests.oracle.programs import Program
 
