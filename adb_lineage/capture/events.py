@@ -215,7 +215,8 @@ def _column_lineage(analysis: Analysis, output: Output) -> Optional[Any]:
         text = written.texts.get(column, "")
         return _input_fields(analysis, lineage, lambda source, way: "" if way.subtype == "IDENTITY" else text)
 
-    fields = {column: module.Fields(input_fields(column, lineage)) for column, lineage in written.columns.items()}
+    sources = {column: input_fields(column, lineage) for column, lineage in written.columns.items()}
+    fields = {column: module.Fields(found) for column, found in sources.items() if found}
     if not fields and not written.uses:
         return None
     return module.ColumnLineageDatasetFacet(fields, _input_fields(analysis, written.uses, text_of_use),

@@ -257,7 +257,7 @@ def _set(draw: Draw, fresh: Fresh, columns: Columns) -> str:
     names, texts = _names(columns, "int"), _names(columns, "string")
     if len(names) < 1:
         return ""
-    left = f'f.select(E("{draw(st.sampled_from(names))}").alias("{fresh()}"), E("{draw(st.sampled_from(names))}").alias("{fresh()}"))'
+    left = f'f.select(E("{draw(st.sampled_from(names))}").alias("{fresh()}"), E("{draw(st.sampled_from(names))}").alias("{fresh()}"))'  # noqa: E501
     right = draw(st.sampled_from(['u.select("k", "v")', 'r.select("e", "k")', 't.select("b", "a")']))
     if texts and draw(st.booleans()):
         left = f'f.select(E("{names[0]}").alias("{fresh()}"), E("{texts[0]}").alias("{fresh()}"))'
@@ -369,7 +369,7 @@ def _subquery(draw: Draw, fresh: Fresh, columns: Columns) -> str:
         f"select {keep} from {{f}} x where exists (select 1 from {{o}} y where y.k = x.{key})",
         f"select {keep} from {{f}} x where not exists (select 1 from {{o}} y where y.k = x.{key} and {item} > 1)",
         f"select {keep} from {{f}} x where x.{key} > (select min({item}) from {{o}} y)",
-        f"select {keep}, z.g as {fresh()} from {{f}} x, lateral (select max({item}) g from {{o}} y where y.k = x.{key}) z",
+        f"select {keep}, z.g as {fresh()} from {{f}} x, lateral (select max({item}) g from {{o}} y where y.k = x.{key}) z",  # noqa: E501
     ]))
     return f'sql("""{form}""", f=f, o={name})'
 
