@@ -1,7 +1,8 @@
-"""Running the catalog as a server on 127.0.0.1: in this thread, or in one of its own for tests and the demo."""
+"""Running the catalog as a server on 127.0.0.1, in a thread of its own."""
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import threading
 import time
@@ -47,17 +48,15 @@ class CatalogServer:
         self.url = f"http://{HOST}:{self.port}"
         config = uvicorn.Config(
             create_app(self.catalog, require_authorization=require_authorization),
-            log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5,
+            log_config=None, access_log=False, lifespan="off",
         )
         self._server = uvicorn.Server(config)
         self._thread: Optional[threading.Thread] = None
 
     def run(self) -> None:
-        """Serve in this thread until a signal ends it (Ctrl-C, SIGTERM)."""
-        try:
-            self._server.run(sockets=[self._socket])
-        finally:
-            self._release()
+        """Serve until a signal ends it (Ctrl-C, SIGTERM), then close. From the main thread only."""
+        with self.start():
+            self.wait()
 
     def start(self) -> CatalogServer:
         """Serve in a thread of its own; returns when requests are answered. Raises `TimeoutError` otherwise."""
@@ -73,9 +72,15 @@ class CatalogServer:
         return self
 
     def wait(self) -> None:
-        """Wait, after `start`, until the server ends or the main thread is interrupted."""
-        while self._thread is not None and self._thread.is_alive():
-            self._thread.join(timeout=1.0)
+        """After `start`, wait for a signal (Ctrl-C, SIGTERM). From the main thread only."""
+        asked = threading.Event()
+        former = {number: signal.signal(number, lambda *_: asked.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            while self._thread is not None and self._thread.is_alive() and not asked.wait(1.0):
+                pass
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, handler)
 
     def close(self) -> None:
         """Stop serving and close the database; safe to call twice."""
