@@ -156,6 +156,9 @@ class EntityWriter:
                     f"custom attribute {key[:_CUSTOM_KEY_LENGTH]!r}: at most {_CUSTOM_KEY_LENGTH} characters,"
                     f" and {_CUSTOM_VALUE_LENGTH} for its value",
                 )
+        for people in details.get("contacts", {}).values():
+            if not isinstance(people, list) or not all(isinstance(one, dict) for one in people):
+                raise CatalogError(INVALID_PARAMETERS, "contacts must hold lists of objects")
         for classification in details.get("classifications", ()):
             given = classification.get("typeName") if isinstance(classification, dict) else None
             known = self._session.types.definitions.get(str(given))

@@ -49,7 +49,7 @@ class Mutation:
         cursor = self._connection.execute(
             "INSERT INTO entity (guid, type, status, name, qualified_name, attributes, details, collection, created,"
             " updated, created_by, updated_by, revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 1)",
-            (guid, entity_type.name, ACTIVE, name, qualified_name, json.dumps(attributes), json.dumps(details),
+            (guid, entity_type.name, ACTIVE, name, qualified_name, json.dumps(attributes), json.dumps(_filled(details)),
              collection, session.now, session.now, session.user, session.user),
         )
         entity_id = int(cursor.lastrowid or 0)
@@ -70,7 +70,7 @@ class Mutation:
         """Merge attributes, details and collection into a stored entity; False, and nothing written, if all is as
         it was. A None attribute clears it."""
         merged = {**entity.attributes, **attributes}
-        merged_details = {**entity.details, **details}
+        merged_details = _filled({**entity.details, **details})
         collection = collection or entity.collection
         changed = {name for name, value in attributes.items() if entity.attributes.get(name) != value}
         if not changed and merged_details == entity.details and collection == entity.collection:
@@ -218,6 +218,11 @@ class Mutation:
             "INSERT INTO entity_text (rowid, name, qualified_name, description) VALUES (?, ?, ?, ?)",
             (entity_id, attributes.get("name"), attributes.get("qualifiedName"), attributes.get("description")),
         )
+
+
+def _filled(details: Mapping[str, Any]) -> Dict[str, Any]:
+    """Without what is empty: an empty list of labels is no labels."""
+    return {name: value for name, value in details.items() if value not in ({}, [])}
 
 
 def _copies(attributes: Mapping[str, Any]) -> List[Optional[str]]:

@@ -213,10 +213,11 @@ class Search:
             if operator == "timerange" or operator not in _COMPARE:
                 return self._time(column, raw.get("timeThreshold"))
             try:
-                return Condition(f"{column} {_COMPARE[operator]} ?", (int(raw["timeThreshold"]),))
-            except (KeyError, TypeError, ValueError):
+                threshold = rows.index_value(int(raw["timeThreshold"]))
+                return Condition(f"{column} {_COMPARE[operator]} ?", (threshold,))
+            except (KeyError, TypeError, ValueError, OverflowError):
                 raise CatalogError(INVALID_PARAMETERS, f"timeThreshold {raw.get('timeThreshold')!r}") from None
-        if raw in _SPANS:
+        if isinstance(raw, str) and raw in _SPANS:
             return Condition(f"{column} >= ?", (now - _SPANS[raw] * _DAY,))
         if raw == "MORE_THAN_365D":
             return Condition(f"{column} < ?", (now - 365 * _DAY,))
@@ -346,8 +347,10 @@ def _quote(text: str) -> str:
 
 def _order(raw: Any) -> str:
     terms = []
+    if raw is not None and not (isinstance(raw, list) and all(isinstance(one, dict) for one in raw)):
+        raise CatalogError(INVALID_PARAMETERS, "orderby must be a list of objects")
     for one in raw or ():
-        for name, way in one.items() if isinstance(one, dict) else ():
+        for name, way in one.items():
             if name not in _ORDER:
                 raise CatalogError(INVALID_PARAMETERS, f"orderby {name}: one of {sorted(_ORDER)}")
             terms.append(f"{_ORDER[name]} {'DESC' if str(way).lower() == 'desc' else 'ASC'}")
