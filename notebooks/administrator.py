@@ -9,8 +9,8 @@
 
 # MAGIC %md
 # MAGIC ## 1. Is it on here?
-# MAGIC `stage` is `started` on a cluster that is covered; `refused` says why it is not. More than one copy means that a
-# MAGIC notebook, the cluster's library and an init script each brought one: the first is the one that runs.
+# MAGIC `stage` is `started` on a cluster that is covered (`starting` in its first seconds); `refused` says why it is not.
+# MAGIC More than one copy means that a notebook, the cluster's library and an init script each brought one: the first runs.
 
 # COMMAND ----------
 

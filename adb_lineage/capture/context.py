@@ -17,9 +17,15 @@ SPARK_PROPERTIES = ("spark.jobGroup.id", "spark.job.description", "sql.streaming
 
 
 def script_environment(notebook: str = "") -> Environment:
-    """The notebook is the script, or what the setting calls it."""
+    """The notebook is the script, or what the setting calls it; a scheduler's local properties go above that."""
     content = {"spark.databricks.notebook.path": notebook or _script()}
-    return lambda properties, session: dict(content)
+
+    def environment(properties: Mapping[str, str], session: str) -> Dict[str, Any]:
+        told = {key: value for key, value in properties.items()
+                if value and (key.startswith("spark.databricks.") or key in ("user", "userId", "orgId"))}
+        return {**content, **told}
+
+    return environment
 
 
 def _script() -> str:

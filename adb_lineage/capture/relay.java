@@ -220,19 +220,21 @@ public final class Relay extends SparkListener {
   }
 
   /** Queues an item unless nobody listens or the queue is full; the end of a stream is always taken. */
-  private synchronized void offer(Object query, String session, StringBuilder header, Stream stream, boolean always) {
-    seen++;
-    if (asleep()) {
-      unheard++;
-      return;
+  private void offer(Object query, String session, StringBuilder header, Stream stream, boolean always) {
+    synchronized (this) {  // as a modifier, Janino would lock the class: it makes private methods static
+      seen++;
+      if (asleep()) {
+        unheard++;
+        return;
+      }
+      if (waiting.size() + leased.size() >= capacity && !always) {
+        dropped++;
+        return;
+      }
+      if (stream != null) header.append('&').append(stream.header);
+      waiting.add(new Item(nextId++, query, session, header.toString(), stream));
+      notifyAll();
     }
-    if (waiting.size() + leased.size() >= capacity && !always) {
-      dropped++;
-      return;
-    }
-    if (stream != null) header.append('&').append(stream.header);
-    waiting.add(new Item(nextId++, query, session, header.toString(), stream));
-    notifyAll();
   }
 
   /** Remembers a job whose result stage writes files through Hadoop's output formats: what RDD.saveAs… does. */

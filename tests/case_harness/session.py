@@ -59,6 +59,7 @@ class Observed:
         from adb_lineage.capture.describing import Limits
         from adb_lineage.capture.events import Application
         from adb_lineage.capture.tap import open_tap
+        from adb_lineage.databricks.identity import LOCAL_PROPERTIES
         from adb_lineage.record import Record
 
         context = spark.sparkContext
@@ -68,7 +69,8 @@ class Observed:
         self._events: List[Dict[str, Any]] = []
         application = Application(
             context.applicationId, context.appName, context.startTime, context.version, "tests")
-        tap = open_tap(context, lambda _: spark, capacity=1000, allowed=SPARK_PROPERTIES, session_only=False)
+        allowed = LOCAL_PROPERTIES + SPARK_PROPERTIES
+        tap = open_tap(context, lambda _: spark, capacity=1000, allowed=allowed, session_only=False)
         self.capture = Capture(
             tap, application, script_environment("tests"), self, self.record, CaptureOptions(Limits(seconds=120.0)))
         self.capture.start()

@@ -53,7 +53,7 @@ def test_the_administrator_s(cluster: Callable[..., Cluster], wheel: pathlib.Pat
     finally:
         server.close()
     assert [answer["error"] for answer in answers] == [""] * len(answers), shown
-    for part in ("Lineage is captured here", "stage: started", "endpoint", "delivered", "captured", "seen: "):
+    for part in ("Lineage is captured here", "stage: start", "endpoint", "delivered", "captured", "seen: "):
         assert part in shown, shown
 
 

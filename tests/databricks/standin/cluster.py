@@ -60,12 +60,14 @@ class Cluster:
     def __exit__(self, *_: Any) -> None:
         for repl in list(self.repls):
             repl.kill()
-        if self._driver is not None:
-            os.killpg(self._driver.pid, signal.SIGKILL)  # as Databricks ends a cluster: no notice
-            self._driver.wait()
-            for stream in (self._driver.stdin, self._driver.stdout):
+        driver, self._driver = self._driver, None
+        if driver is not None:
+            os.killpg(driver.pid, signal.SIGKILL)  # as Databricks ends a cluster: no notice
+            driver.wait()
+            for stream in (driver.stdin, driver.stdout):
                 if stream:
-                    stream.close()
+                    with contextlib.suppress(BrokenPipeError):
+                        stream.close()
 
     def ask(self, **request: Any) -> Dict[str, Any]:
         """A request to the driver, see driver.py; from any thread."""
