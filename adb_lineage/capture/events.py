@@ -215,12 +215,12 @@ def _column_lineage(analysis: Analysis, output: Output) -> Optional[Any]:
         text = written.texts.get(column, "")
         return _input_fields(analysis, lineage, lambda source, way: "" if way.subtype == "IDENTITY" else text)
 
-    sources = {column: input_fields(column, lineage) for column, lineage in written.columns.items()}
-    fields = {column: module.Fields(found) for column, found in sources.items() if found}
-    if not fields and not written.uses:
+    found = {column: input_fields(column, lineage) for column, lineage in written.columns.items()}
+    fields = {column: module.Fields(sources) for column, sources in found.items() if sources}
+    uses = _input_fields(analysis, written.uses, text_of_use)
+    if not fields and not uses:  # rows of a query on a database, or of a generator: no columns that have a name
         return None
-    return module.ColumnLineageDatasetFacet(fields, _input_fields(analysis, written.uses, text_of_use),
-                                            producer=PRODUCER)
+    return module.ColumnLineageDatasetFacet(fields, uses, producer=PRODUCER)
 
 
 def _input_fields(analysis: Analysis, lineage: Lineage, text_of: Callable[[Source, Transformation], str]) -> List[Any]:
