@@ -12,12 +12,16 @@ _PROCESS = "databricks_process"
 
 
 class Outcome(NamedTuple):
-    """What became of a run: `state` is "delivered" or "dead" for the outbox, `facts` go to the record."""
+    """What became of a run: `state` is "delivered" or "dead" for the outbox, `facts` go to the record.
+
+    `mark` is the key of the process that was written with this run.
+    """
 
     run: RunEvents
     state: str
     why: str
     facts: Mapping[str, Any]
+    mark: str = ""
 
 
 class _Work:
@@ -83,12 +87,8 @@ class Batch:
             answers = "; ".join(refused[name] for name in names if name in refused)
             facts = _facts(group, work.chosen, report.placeholders, report.left_out)
             facts["requests"] = report.requests
-            outcomes += _outcomes(group, facts, answers, now)
+            outcomes += _outcomes(group, facts, answers, now, self._key(group.process))
         return outcomes
-
-    def marks(self) -> Dict[str, float]:
-        """For each process, the time of its newest run here."""
-        return {self._key(group.process): group.newest.time for group in self._groups}
 
     def _superseded(self, catalog: Catalog, outbox: Outbox) -> Tuple[List[Outcome], List[Group]]:
         """Apart those processes of which a newer run has been written before and is still there.
@@ -138,10 +138,10 @@ def _refusal(item: Any) -> str:
     return f"{name[0]} {name[1]}: {said}" + (f" (request {request_id})" if request_id else "")
 
 
-def _outcomes(group: Group, facts: Dict[str, Any], refusal: str, now: float) -> List[Outcome]:
+def _outcomes(group: Group, facts: Dict[str, Any], refusal: str, now: float, key: str) -> List[Outcome]:
     state = "dead" if refusal else "delivered"
     facts.update(delivery=state, delivery_reason=refusal or None, delivered_at=None if refusal else now)
-    outcomes = [Outcome(group.newest, state, refusal, facts)]
+    outcomes = [Outcome(group.newest, state, refusal, facts, "" if refusal else key)]
     with_it = {
         "delivery": state,
         "delivery_reason": refusal or f"written with the newer run {group.newest.run_id}",

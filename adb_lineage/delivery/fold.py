@@ -41,12 +41,12 @@ class Fold:
         return len(self._groups)
 
     def add(self, run: RunEvents, process: str, translation: Translation) -> None:
-        """Take a run. The later of two runs of the same time, which came later, is the newer one."""
+        """Take a run. Of two runs of the same time the one with the greater id counts, in whatever order they come."""
         run = run._replace(events=[])
         group = self._groups.get(process)
         if group is None:
             group = self._groups[process] = Group(process, run)
-        elif run.time < group.newest.time:
+        elif (run.time, run.run_id) < (group.newest.time, group.newest.run_id):
             group.others.append(run)
             return
         else:

@@ -48,7 +48,7 @@ class Pace:
         # Half of it is chance, so that the drivers of a workspace do not come back together.
         pause *= 0.5 + 0.5 * self._dice.random()
         if wish is not None:  # "at once" is believed a few times, "in a year" never
-            least = pause if self._failures >= _PATIENCE else 0.0
+            least = first if self._failures >= _PATIENCE else 0.0
             pause = min(max(wish, least), LONGEST_SECONDS)
         self._failures += 1
         self._until = self._clock.monotonic() + pause

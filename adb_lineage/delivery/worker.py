@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import uuid
 from functools import partial
-from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from adb_lineage.delivery.batch import Batch, Outcome
 from adb_lineage.delivery.doors import Catalog, Translate, Translation
@@ -15,7 +15,7 @@ from adb_lineage.delivery.options import DeliveryOptions
 from adb_lineage.delivery.pace import SMALL, Pace
 from adb_lineage.delivery.spooling import Spooling
 from adb_lineage.errors import FixNeeded, RetryLater
-from adb_lineage.outbox import Clock, Outbox, RunEvents
+from adb_lineage.outbox import Clock, Outbox, RunEvents, Verdict
 from adb_lineage.record import Record
 
 _SUSPECTS_FROM = 2
@@ -80,6 +80,7 @@ class Delivery:
             return
         self._thread = threading.Thread(target=self._loop, name="adb_lineage-delivery", daemon=True)
         self._keeper = threading.Thread(target=self._keep_lease, name="adb_lineage-lease", daemon=True)
+        self._outbox.join(self._owner)
         self._thread.start()
         self._keeper.start()
 
@@ -103,7 +104,7 @@ class Delivery:
                     return True
                 left = deadline - self._clock.monotonic()
                 hopeless = due is not None and not active and due - self._clock.time() > left
-                if left <= 0 or hopeless or self._blocked_seconds() > left:
+                if left <= 0 or hopeless or self._stopping.is_set() or self._blocked_seconds() > left:
                     return False
                 self._clock.wait(self._progress, min(_FLUSH_POLL, left))
         except (sqlite3.Error, OSError):
@@ -112,9 +113,10 @@ class Delivery:
             self._flushing -= 1
 
     def stop(self, timeout: float) -> bool:
-        """Flush, end the worker, spool what has not arrived and give the lease back, within about `timeout` seconds.
+        """Flush, end the worker and give the lease back, within about `timeout` seconds; a second call does nothing.
 
-        True when nothing ready was left. What could not be delivered stays in the outbox. A second call does nothing.
+        What could not be delivered stays in the outbox; the last of the driver's processes to stop spools it, too.
+        True when nothing ready was left.
         """
         if self._forked or self._stopping.is_set():
             return False
@@ -128,7 +130,8 @@ class Delivery:
             if self._thread.is_alive():
                 self._catalog.close()  # what waits in it ends with RetryLater
                 self._thread.join(_SHORT_SECONDS)
-        if self._spooling is not None and self._outbox.hold(self._owner, self._options.lease_seconds):
+        others = self._outbox.part(self._owner)
+        if self._spooling is not None and not others:
             # A mounted folder can hang; whoever stops us must not.
             leaving = threading.Thread(target=self._leave_spool, name="adb_lineage-spool", daemon=True)
             leaving.start()
@@ -243,10 +246,12 @@ class Delivery:
                 suspects_from=_SUSPECTS_FROM,
                 suspects=not taken,
             )
+            settled: List[Outcome] = []
             for run in runs:
-                translation = self._translation(run)
-                if translation is not None and translation.process is not None:
-                    fold.add(run, translation.process, translation)
+                translation = self._translation(run, settled)
+                if translation is not None:
+                    fold.add(run, str(translation.process), translation)
+            self._settle(settled)
             taken += len(runs)
             alone = any(run.attempts >= _SUSPECTS_FROM for run in runs)
             patience = options.flush_collect_seconds if self._flushing else options.collect_seconds
@@ -261,24 +266,26 @@ class Delivery:
                 self._deliver(Batch(options.target, [group for group in part if self._complete(group)]))
         return taken
 
-    def _translation(self, run: RunEvents) -> Optional[Translation]:
-        """A run that can't be translated, or has nothing to write, is settled here and now."""
+    def _translation(self, run: RunEvents, settled: List[Outcome]) -> Optional[Translation]:
+        """None for a run that can't be translated, or has nothing to write; it is added to `settled`."""
         try:
             translation = self._translate(run.events)
             if translation.process is not None:
                 return translation
             reasons = "; ".join(f"{skip[0]}: {skip[1]}" for skip in translation.skipped) or "it moved no data"
         except BaseException as error:  # noqa: BLE001 - whatever a translation raises concerns its run alone
-            self._bury([run], f"translation failed: {_words(error)}")
-            return None
-        facts = {"delivery": "skipped", "delivery_reason": reasons, "left_out": list(run.left_out) or None}
-        self._settle([Outcome(run, "delivered", f"skipped: {reasons}", facts)])
+            settled.append(_dead(run, f"translation failed: {_words(error)}"))
+        else:
+            facts = {"delivery": "skipped", "delivery_reason": reasons, "left_out": list(run.left_out) or None}
+            settled.append(Outcome(run, "delivered", f"skipped: {reasons}", facts))
         return None
 
     def _complete(self, group: Group) -> bool:
         """Make the translation again where the fold did not keep it."""
         if group.held is None:
-            group.held = self._translation(self._outbox.with_events(group.newest))
+            settled: List[Outcome] = []
+            group.held = self._translation(self._outbox.with_events(group.newest), settled)
+            self._settle(settled)
         if group.held is None or group.held.process != group.process:
             # Its events have been cut by the size policy since: the next pass sees the run as it is now.
             self._wait(group.runs, 0.0, "its events changed meanwhile", blame=True)
@@ -307,7 +314,7 @@ class Delivery:
             self._last_success = self._clock.time()
             if self._spooling is not None:
                 self._spooling.arrived()
-            self._settle(outcomes, batch)
+            self._settle(outcomes)
 
     def _split(self, batch: Batch, error: BaseException) -> None:
         first, second = batch.halves()
@@ -348,23 +355,19 @@ class Delivery:
         self._acknowledge(partial(self._outbox.wait, tokens, until, why, blame=blame))
 
     def _bury(self, runs: Sequence[RunEvents], why: str) -> None:
-        self._settle([Outcome(run, "dead", why, {"delivery": "dead", "delivery_reason": why}) for run in runs])
+        self._settle([_dead(run, why) for run in runs])
 
-    def _settle(self, outcomes: Sequence[Outcome], batch: Optional[Batch] = None) -> None:
+    def _settle(self, outcomes: Sequence[Outcome]) -> None:
+        if not outcomes:
+            return
         # The record first: after a crash in between, the run is delivered and noted once more.
         self._record.note_all({outcome.run.run_id: outcome.facts for outcome in outcomes})
-        marks = batch.marks() if batch is not None and self._options.mode == "deliver" else {}
-        by_answer: Dict[Tuple[str, str], List[RunEvents]] = {}
         for outcome in outcomes:
-            by_answer.setdefault((outcome.state, outcome.why), []).append(outcome.run)
             self._failed_alone.pop(outcome.run.run_id, None)
             self._done[outcome.facts["delivery"]] += 1
-        for (state, why), runs in by_answer.items():
-            tokens = _tokens(runs)
-            if state == "dead":
-                self._acknowledge(partial(self._outbox.dead, tokens, why))
-            else:
-                self._acknowledge(partial(self._outbox.delivered, tokens, why, marks))
+        verdicts = [Verdict(token, one.state, one.why) for one in outcomes for token in one.run.tokens]
+        marks = {outcome.mark: outcome.run.time for outcome in outcomes if outcome.mark}
+        self._acknowledge(partial(self._outbox.settle, verdicts, marks))
 
     def _acknowledge(self, action: Callable[[], None]) -> None:
         try:
@@ -383,6 +386,10 @@ class Delivery:
     @property
     def _forked(self) -> bool:
         return os.getpid() != self._pid
+
+
+def _dead(run: RunEvents, why: str) -> Outcome:
+    return Outcome(run, "dead", why, {"delivery": "dead", "delivery_reason": why})
 
 
 def _tokens(runs: Sequence[RunEvents]) -> List[Any]:

@@ -15,7 +15,8 @@ CREATE TABLE lease(
     seconds REAL NOT NULL,
     note TEXT NOT NULL,
     until REAL NOT NULL
-)
+);
+CREATE TABLE member(owner TEXT PRIMARY KEY, pid INTEGER NOT NULL, machine TEXT NOT NULL)
 """
 
 
@@ -69,6 +70,22 @@ def release(connection: sqlite3.Connection, owner: str) -> None:
     if held is not None and held.owner == owner:
         connection.execute("UPDATE run SET state = 'new', owner = NULL, due = 0 WHERE state = 'taken'")
         connection.execute("DELETE FROM lease")
+
+
+def join(connection: sqlite3.Connection, owner: str) -> None:
+    """Note that this process may deliver, whether it has the lease or not."""
+    connection.execute("INSERT OR REPLACE INTO member(owner, pid, machine) VALUES(?, ?, ?)",
+                       (owner, os.getpid(), machine()))
+
+
+def part(connection: sqlite3.Connection, owner: str) -> bool:
+    """Take the note back; whether others are left who live."""
+    connection.execute("DELETE FROM member WHERE owner = ?", (owner,))
+    here = machine()
+    rows = connection.execute("SELECT owner, pid, machine FROM member").fetchall()
+    gone = [(other,) for other, pid, where in rows if where != here or not _lives(pid)]
+    connection.executemany("DELETE FROM member WHERE owner = ?", gone)
+    return len(rows) > len(gone)
 
 
 def machine() -> str:

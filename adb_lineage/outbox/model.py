@@ -60,6 +60,14 @@ class Token(NamedTuple):
     place: str
 
 
+class Verdict(NamedTuple):
+    """What became of a taken run: `state` is "delivered" or "dead", `why` a reason for people."""
+
+    token: Token
+    state: str
+    why: str = ""
+
+
 class RunEvents(NamedTuple):
     """A run that is ready, with all its stored events, oldest arrival first.
 

@@ -11,7 +11,17 @@ from adb_lineage.errors import FixNeeded
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, seal
 from adb_lineage.outbox.lease import Lease
-from adb_lineage.outbox.model import SCHEMA, STATES, VERSION, RunEvents, RunInfo, SpoolFile, StoreOptions, Token
+from adb_lineage.outbox.model import (
+    SCHEMA,
+    STATES,
+    VERSION,
+    RunEvents,
+    RunInfo,
+    SpoolFile,
+    StoreOptions,
+    Token,
+    Verdict,
+)
 from adb_lineage.outbox.room import Loss
 from adb_lineage.outbox.store import Store
 from adb_lineage.record import Record
@@ -139,26 +149,48 @@ class Outbox:
                 left_out.update(dict.fromkeys(gone))
         return run._replace(events=events, left_out=tuple(left_out))
 
-    def delivered(
-        self, tokens: Iterable[Token], why: str = "", marks: Optional[Mapping[str, float]] = None
-    ) -> None:
-        """These runs have arrived. A run that got events in the meantime is open again. `marks`: see `marks`."""
-        for store, own in self._stores_of(tokens):
-            store.delivered(own, why, marks or {})
+    def settle(self, verdicts: Iterable[Verdict], marks: Optional[Mapping[str, float]] = None) -> None:
+        """What became of taken runs, in one commit. A run that got events in the meantime is open again.
+
+        `marks`: see `marks`. Raises sqlite3.Error and OSError; to be repeated then.
+        """
+        by_place: Dict[str, List[Verdict]] = {}
+        for verdict in verdicts:
+            by_place.setdefault(verdict.token.place, []).append(verdict)
+        for place, own in by_place.items():
+            self._store(place).settle(own, marks or {})
+
+    def delivered(self, tokens: Iterable[Token]) -> None:
+        """These runs have arrived."""
+        self.settle(Verdict(token, "delivered") for token in tokens)
+
+    def dead(self, tokens: Iterable[Token], why: str) -> None:
+        """Set these runs aside until somebody says `retry`, or a new event of the run comes."""
+        self.settle(Verdict(token, "dead", why) for token in tokens)
 
     def wait(self, tokens: Iterable[Token], until: float, why: str, *, blame: bool = True) -> None:
         """Hand these runs out again at `until` (epoch seconds). `blame` counts an attempt against them."""
         for store, own in self._stores_of(tokens):
             store.wait(own, until, why, blame=blame)
 
-    def dead(self, tokens: Iterable[Token], why: str) -> None:
-        """Set these runs aside until somebody says `retry`, or a new event of the run comes."""
-        for store, own in self._stores_of(tokens):
-            store.dead(own, why)
-
     def marks(self, keys: Sequence[str]) -> Dict[str, float]:
-        """High-water marks that `delivered` left; unknown keys are absent."""
+        """High-water marks that `settle` left; unknown keys are absent."""
         return self._work.marks(keys)
+
+    def join(self, owner: str) -> None:
+        """Be counted among those on this driver who may deliver."""
+        try:
+            self._lease.join(owner)
+        except _BROKEN as error:
+            self.trouble = f"{self.path}: {error}"
+
+    def part(self, owner: str) -> bool:
+        """No longer be counted; whether others are, who live. They look after what is in the file."""
+        try:
+            return self._lease.part(owner)
+        except _BROKEN as error:
+            self.trouble = f"{self.path}: {error}"
+            return False
 
     def hold(self, owner: str, lease_seconds: float, note: str = "", until: float = 0.0) -> bool:
         """Take or renew the lease; False while another living process has it.
@@ -293,7 +325,10 @@ class Outbox:
         by_place: Dict[str, List[Token]] = {}
         for token in tokens:
             by_place.setdefault(token.place, []).append(token)
-        return [(self._work if place == _FILE else self._memory, own) for place, own in by_place.items()]
+        return [(self._store(place), own) for place, own in by_place.items()]
+
+    def _store(self, place: str) -> Store:
+        return self._work if place == _FILE else self._memory
 
     def _move_to_file(self) -> None:
         """The file works again: let it have what memory kept, delivered or not."""

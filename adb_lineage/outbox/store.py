@@ -8,10 +8,12 @@ from adb_lineage.database import Database
 from adb_lineage.outbox import lease, room, shorten, spooled
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, unseal
-from adb_lineage.outbox.model import STATES, RunEvents, RunInfo, SpoolFile, StoreOptions, Token
+from adb_lineage.outbox.model import STATES, RunEvents, RunInfo, SpoolFile, StoreOptions, Token, Verdict
 
 _READY = "state IN ('new', 'waiting') AND (due <= :now OR due > :horizon)"
+_MINE = "run_id = :run_id AND owner = :owner AND state = 'taken'"
 _LOADED = "run_id, last_seq, time, attempts, size, terminal, left_out"
+_AHEAD_SECONDS = 86_400.0
 _MARKS_KEPT = 100_000
 
 
@@ -67,7 +69,8 @@ class Store:
     def _enter(self, connection: sqlite3.Connection, envelope: Envelope, seq: int) -> None:
         """Bring the row of the run up to the event that has just been stored."""
         now = self._clock.time()
-        time = now if envelope.time is None else envelope.time
+        # A clock far ahead somewhere must not make its runs the newest for ever.
+        time = now if envelope.time is None else min(envelope.time, now + _AHEAD_SECONDS)
         run = connection.execute(
             "SELECT state, due, terminal, open_seq, events, size FROM run WHERE run_id = ?", (envelope.run_id,)
         ).fetchone()
@@ -139,6 +142,14 @@ class Store:
             "WHERE run_id = ? AND state IN ('delivered', 'dead', 'waiting')",
             (self._clock.time(), run_id),
         )
+
+    def join(self, owner: str) -> None:
+        """Be counted among those who may deliver."""
+        self.database.run(lambda connection: lease.join(connection, owner))
+
+    def part(self, owner: str) -> bool:
+        """No longer be counted; whether others are, who live."""
+        return self.database.run(lambda connection: lease.part(connection, owner))
 
     def hold(self, owner: str, seconds: float, note: str = "", until: float = 0.0) -> bool:
         """Take or renew the lease; False when a living process has it."""
@@ -223,11 +234,23 @@ class Store:
             left_out.update(dict.fromkeys(shorten.names(shortened)))
         return events, tuple(left_out)
 
-    def delivered(self, tokens: Iterable[Token], why: str, marks: Mapping[str, float]) -> None:
-        """The runs have arrived, unless events came in between; `marks` keeps the largest value of each key."""
+    def settle(self, verdicts: Sequence[Verdict], marks: Mapping[str, float]) -> None:
+        """The runs are delivered or dead, unless events came in between; `marks` keeps the largest value of a key."""
 
         def work(connection: sqlite3.Connection) -> None:
-            self._settle(connection, tokens, "delivered", 0.0, why, 0)
+            # A run that got events since it was taken is open again; only the present taker may settle.
+            connection.executemany(
+                "UPDATE run SET owner = NULL, why = :why, changed = :now, "
+                "state = CASE WHEN last_seq > :seq THEN 'new' ELSE :state END, "
+                "due = CASE WHEN last_seq > :seq THEN due ELSE 0 END, "
+                "attempts = CASE :state WHEN 'dead' THEN attempts + 1 ELSE 0 END, "
+                "open_seq = CASE WHEN last_seq > :seq THEN :seq + 1 END "
+                f"WHERE {_MINE}",
+                [
+                    {**self._taken(verdict.token), "state": verdict.state, "why": verdict.why}
+                    for verdict in verdicts
+                ],
+            )
             connection.executemany(
                 "INSERT INTO mark(key, value) VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value "
                 "WHERE excluded.value > value",
@@ -238,38 +261,17 @@ class Store:
 
     def wait(self, tokens: Iterable[Token], until: float, why: str, *, blame: bool) -> None:
         """Try the runs again at `until` (epoch seconds); `blame` counts an attempt against them."""
-        self.database.run(lambda connection: self._settle(connection, tokens, "waiting", until, why, int(blame)))
-
-    def dead(self, tokens: Iterable[Token], why: str) -> None:
-        """Set the runs aside."""
-        self.database.run(lambda connection: self._settle(connection, tokens, "dead", 0.0, why, 1))
-
-    def _settle(
-        self, connection: sqlite3.Connection, tokens: Iterable[Token], state: str, due: float, why: str, attempts: int
-    ) -> None:
-        # A run that got events since it was taken is open again; only the present taker may settle.
-        connection.executemany(
-            "UPDATE run SET owner = NULL, why = :why, changed = :now, "
-            "state = CASE WHEN last_seq > :seq AND :state <> 'waiting' THEN 'new' ELSE :state END, "
-            "due = CASE WHEN last_seq > :seq AND :state <> 'waiting' THEN due ELSE :due END, "
-            "attempts = CASE :attempts WHEN 0 THEN CASE :state WHEN 'waiting' THEN attempts ELSE 0 END "
-            "ELSE attempts + 1 END, "
-            "open_seq = CASE WHEN :state = 'waiting' THEN open_seq WHEN last_seq > :seq THEN :seq + 1 END "
-            "WHERE run_id = :run_id AND owner = :owner AND state = 'taken'",
-            [
-                {
-                    "run_id": token.run_id,
-                    "owner": token.owner,
-                    "seq": token.seq,
-                    "state": state,
-                    "due": due,
-                    "why": why,
-                    "attempts": attempts,
-                    "now": self._clock.time(),
-                }
-                for token in tokens
-            ],
+        rows = [{**self._taken(token), "due": until, "why": why, "blame": blame} for token in tokens]
+        self.database.run(
+            lambda connection: connection.executemany(
+                "UPDATE run SET owner = NULL, why = :why, changed = :now, state = 'waiting', due = :due, "
+                f"attempts = attempts + :blame WHERE {_MINE}",
+                rows,
+            )
         )
+
+    def _taken(self, token: Token) -> Dict[str, Any]:
+        return {"run_id": token.run_id, "owner": token.owner, "seq": token.seq, "now": self._clock.time()}
 
     def marks(self, keys: Sequence[str]) -> Dict[str, float]:
         """The marks that are known of these keys."""

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from adb_lineage.delivery import Delivery, DeliveryOptions
+from adb_lineage.delivery.pace import Pace
 from adb_lineage.outbox import Outbox
 from adb_lineage.record import Record
 from tests.delivery.small_catalog import SmallCatalog, SmallServer
@@ -99,6 +100,36 @@ def test_an_older_run_that_comes_later_does_not_take_the_place_of_a_newer_one(de
     assert server.entities["job/in->out"]["attributes"]["run"] == "older"
 
 
+def test_of_two_runs_of_the_same_time_the_same_one_counts_in_whatever_order_they_come(tmp_path, server, record, clock):
+    for index, order in enumerate((["a", "b"], ["b", "a"])):
+        outbox = Outbox(str(tmp_path / f"{index}.db"), clock=clock, synchronous="OFF")
+        for name in order:
+            outbox.append(event(name))
+        drain(make(outbox, server, record, clock), clock, outbox)
+        assert server.entities["job/in->out"]["attributes"]["run"] == "b"
+        outbox.close()
+
+
+def test_a_refused_run_does_not_make_older_ones_late(delivery, outbox, server, clock):
+    outbox.append(event("first", job="bad-job", at="2026-03-01T09:00:00Z"))
+    outbox.append(event("good", job="good"))
+    drain(delivery, clock, outbox)
+    assert outbox.counts()["dead"] == 1
+    server.entities["bad-job/in->out"] = {"typeName": "databricks_process", "attributes": {}}
+    outbox.append(event("older", job="bad-job", at="2026-03-01T08:00:00Z"))
+    drain(delivery, clock, outbox)
+    assert {info.run_id for info in outbox.runs(["dead"])} == {"first", "older"}
+
+
+def test_a_clock_far_ahead_does_not_make_its_run_the_newest_for_ever(delivery, outbox, server, clock):
+    outbox.append(event("future", at="2099-01-01T00:00:00Z"))
+    drain(delivery, clock, outbox)
+    clock.pass_(2 * 86_400)
+    outbox.append(event("today", at="2026-03-03T11:00:00Z"))
+    drain(delivery, clock, outbox)
+    assert server.entities["job/in->out"]["attributes"]["run"] == "today"
+
+
 def test_a_run_without_lineage_is_recorded_and_done(delivery, outbox, server, record, clock):
     outbox.append(event("r", inputs=[], outputs=[]))
     drain(delivery, clock, outbox)
@@ -169,10 +200,10 @@ def test_whatever_goes_wrong_on_the_way_everything_arrives_once(delivery, outbox
 def test_while_the_catalog_is_away_it_is_asked_less_and_less_and_a_wish_is_kept(delivery, outbox, server, clock):
     server.always = 500
     outbox.append(event("r"))
-    for _ in range(3600):
+    for _ in range(900):
         clock.pass_(max(delivery.run_once(), 0.01))
     asked = sum(server.calls.values())
-    assert asked < 120
+    assert asked < 40
     status = delivery.status()
     assert status["state"] == "stopped" and status["why"] == "500 from the catalog"
     server.always = 503
@@ -185,7 +216,7 @@ def test_missing_rights_make_it_wait_and_say_so_and_mending_them_is_enough(deliv
     server.always = 403
     for index in range(50):
         outbox.append(event(f"r{index}", job=f"job{index}"))
-    for _ in range(2000):
+    for _ in range(300):
         clock.pass_(max(delivery.run_once(), 0.01))
     assert "Data Curator" in delivery.status()["why"]
     assert outbox.counts()["dead"] == 0
@@ -198,13 +229,12 @@ def test_missing_rights_make_it_wait_and_say_so_and_mending_them_is_enough(deliv
 def test_one_run_that_the_catalog_falls_over_does_not_hold_up_the_others(delivery, outbox, server, record, clock):
     for index in range(60):
         outbox.append(event(f"r{index}", job="unbearable" if index == 31 else f"job{index}"))
-    for extra in range(400):
+    for extra in range(200):
         clock.pass_(max(delivery.run_once(), 0.1))
         if extra % 10 == 0:
             outbox.append(event(f"later{extra}", job=f"later{extra}"))
     clock.pass_(7200)
-    outbox.append(event("last", job="last"))
-    for extra in range(400):
+    for extra in range(200):
         clock.pass_(max(delivery.run_once(), 1))
         outbox.append(event(f"still{extra}", job=f"still{extra % 7}"))
     drain(delivery, clock, outbox)
@@ -215,12 +245,26 @@ def test_one_run_that_the_catalog_falls_over_does_not_hold_up_the_others(deliver
 def test_in_a_long_outage_nobody_is_given_up(delivery, outbox, server, clock):
     server.always = "drop"
     outbox.append(event("only"))
-    for _ in range(5000):
+    for _ in range(1500):
         clock.pass_(max(delivery.run_once(), 1))
     assert outbox.counts()["dead"] == 0
     server.always = None
     drain(delivery, clock, outbox)
     assert outbox.counts()["delivered"] == 1
+
+
+@pytest.mark.parametrize("wish, pauses", [(0.0, [0.0, 0.0, 0.0, 1.0, 1.0]), (7.0, [7.0] * 5), (1e9, [3600.0] * 5)])
+def test_at_once_is_believed_a_few_times_and_in_a_year_never(clock, wish, pauses):
+    pace = Pace(clock)
+    assert [pace.failed("why", 1, 1.0, 60.0, wish) for _ in pauses] == pauses
+
+
+def test_the_ladder_doubles_with_chance_up_to_its_cap(clock):
+    pace = Pace(clock)
+    for step in (1, 2, 4, 8, 16, 32, 60, 60):
+        assert step / 2 <= pace.failed("why", 1, 1.0, 60.0, None) <= step
+    pace.succeeded()
+    assert pace.failed("why", 1, 1.0, 60.0, None) <= 1
 
 
 @pytest.mark.parametrize("jump", [-10**7, -3600, 3600, 10**7])

@@ -138,6 +138,28 @@ def test_a_driver_that_stops_leaves_all_that_has_not_arrived_incomplete_and_dead
     assert [spool.is_dead_letter(name) for name in listed(tmp_path)] == [True]
 
 
+def test_one_of_several_processes_that_stops_leaves_the_spooling_to_the_others(driver, tmp_path, server):
+    first, second = driver("one"), driver("one")
+    first.delivery.start()
+    second.delivery.start()
+    server.always = 500
+    first.outbox.append(event("open", "START"))
+    first.delivery.stop(0.5)
+    assert listed(tmp_path) == []
+    second.delivery.stop(0.5)
+    assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"open"}
+
+
+def test_a_process_that_was_killed_does_not_keep_the_last_one_from_spooling(driver, tmp_path, server):
+    one = driver("one")
+    one.outbox.append(event("open", "START"))
+    code = "import sys; from adb_lineage.outbox import Outbox; Outbox(sys.argv[1]).join('killed')"
+    subprocess.run([sys.executable, "-c", code, one.outbox.path], check=True)
+    one.delivery.start()
+    one.delivery.stop(0.5)
+    assert len(spooled_events(tmp_path)) == 1
+
+
 def test_a_claimed_file_is_left_alone_until_its_driver_is_surely_gone(driver, tmp_path, server):
     one = driver("one")
     server.always = 500

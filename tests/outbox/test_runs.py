@@ -3,7 +3,7 @@ import itertools
 
 import pytest
 
-from adb_lineage.outbox import Outbox
+from adb_lineage.outbox import Outbox, Verdict
 from tests.outbox.events import ManualClock, event, tokens
 
 
@@ -203,8 +203,7 @@ def test_dead_runs_are_listed_shown_retried_and_dropped(outbox):
 
 def test_marks_only_grow(outbox):
     outbox.append(event("r"))
-    outbox.delivered(tokens(take(outbox)), marks={"p": 5.0})
-    outbox.delivered([], marks={"p": 3.0})
+    outbox.settle([Verdict(token, "delivered") for token in tokens(take(outbox))], {"p": 5.0})
     outbox.append(event("s"))
-    outbox.delivered(tokens(take(outbox)), marks={"p": 4.0, "q": 1.0})
+    outbox.settle([Verdict(token, "dead", "bad") for token in tokens(take(outbox))], {"p": 4.0, "q": 1.0})
     assert outbox.marks(["p", "q", "nobody"]) == {"p": 5.0, "q": 1.0}
