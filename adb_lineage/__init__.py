@@ -9,11 +9,12 @@ Importing the package imports none of its rooms: it is on the start path of ever
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from adb_lineage._version import __version__
 
-if TYPE_CHECKING:
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # importing typing costs every Python of a driver ten milliseconds
+    from typing import Any
+
     from adb_lineage.lineage import disable, enable, status
     from adb_lineage.transport import PurviewTransport
 

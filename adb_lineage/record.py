@@ -35,7 +35,8 @@ class Record:
     """What became of every query: `path` is a file of its own beside the outbox, `rows` the number of runs kept.
 
     Facts with a meaning of their own in `coverage`: `capture` ("captured", "skipped", "failed", "dropped"), `reason`
-    (in words, for what was skipped) and `delivery` ("delivered", "waiting", "dead", "skipped", "preview").
+    (in words, for what was skipped), `queries` (how many the row stands for, 1 when it is not there) and `delivery`
+    ("delivered", "waiting", "dead", "skipped", "preview").
     """
 
     def __init__(
@@ -122,10 +123,11 @@ class Record:
         ):
             facts = json.loads(text)
             since = noted if since is None else min(since, noted)
-            seen += 1
+            queries = int(facts.get("queries", 1))
+            seen += queries
             for counter, key in ((capture, "capture"), (delivery, "delivery")):
                 if facts.get(key):
-                    counter[str(facts[key])] += 1
+                    counter[str(facts[key])] += queries
             if facts.get("capture") == "skipped":
                 skipped[str(facts.get("reason", "no reason given"))] += 1
         return {

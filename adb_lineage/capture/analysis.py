@@ -76,6 +76,8 @@ class Analysis:
         """This one with the location that a nested execution of the same command knew."""
         if len(self.outputs) != 1 or len(nested.outputs) != 1 or not self.outputs[0].provisional:
             return self
+        if nested.outputs[0].provisional:
+            return self
         place, output = nested.outputs[0].dataset, self.outputs[0]
         dataset = replace(output.dataset, namespace=place.namespace, name=place.name)
         return replace(self, outputs=(replace(output, dataset=dataset, provisional=False),))
@@ -92,6 +94,7 @@ class _Work:
     numbers: Dict[Node, int] = field(default_factory=dict)
     datasets: Dict[Node, Tuple[Dataset, ...]] = field(default_factory=dict)
     targets: Set[Tuple[str, str]] = field(default_factory=set)
+    discards: bool = False
     notes: List[str] = field(default_factory=list)
     memory: Memory = field(default_factory=Memory)
     rdds: Optional[RddGraph] = None
@@ -267,8 +270,13 @@ def _read_commands(work: _Work, description: Description, commands: Sequence[Nod
         output = _read_write(work, description, node, write)
         if output is not None:
             outputs.append(output)
-    skipped = "" if outputs else f"the target of {root.name} is not known"
-    return Analysis(root.name, _inputs(work), tuple(outputs), True, dict(work.leaves), skipped)
+    inputs = _inputs(work)
+    skipped = ""
+    if not outputs and work.discards:
+        skipped = "" if inputs else "the query reads no dataset, and its sink keeps nothing"
+    elif not outputs:
+        skipped = f"the target of {root.name} is not known"
+    return Analysis(root.name, inputs, tuple(outputs), True, dict(work.leaves), skipped)
 
 
 def _read_write(work: _Work, description: Description, node: Node, write: Write) -> Optional[Output]:
@@ -311,9 +319,11 @@ def _read_write(work: _Work, description: Description, node: Node, write: Write)
 def _target(work: _Work, description: Description, node: Node, name: str) -> Optional[Dataset]:
     """The dataset of the relation that a command writes to, seen through aliases and projections."""
     plan = _plan_in(work, description, node, name)
-    for leaf in plan.leaves() if plan is not None else ():
+    leaves = [leaf for leaf in plan.leaves() if leaf.name in RELATIONS] if plan is not None else []
+    for leaf in leaves:
         for dataset in work.read(leaf):
             return dataset
+    work.discards = bool(leaves)  # a relation that names no dataset: `noop`, the console
     return None
 
 

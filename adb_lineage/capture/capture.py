@@ -21,6 +21,7 @@ from adb_lineage.capture.places import Places
 from adb_lineage.capture.plan import Node
 from adb_lineage.capture.readers import Reading, Write
 from adb_lineage.capture.readers.streams import sink
+from adb_lineage.capture.secrets import without_secrets
 from adb_lineage.capture.streams import StreamRun, Streams
 from adb_lineage.capture.surroundings import Surroundings
 from adb_lineage.capture.tap import Finished, Tap
@@ -30,6 +31,7 @@ DRAIN_MILLISECONDS = 5000
 STATEMENT_CHARACTERS = 500
 STATEMENT_DEPTH = 4
 CHECKPOINTS = frozenset(("checkpoint", "localCheckpoint"))
+OURS_FAILED = ("capture failed: ", "not emitted: ")
 METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
 
 
@@ -76,6 +78,7 @@ class Capture:
         self._memory = Memory()
         self._streams = Streams(self._stream_analysis, self._emit_stream, self._memory.forget_stream)
         self._places = Places()
+        self._lost = {"dropped": 0, "unheard": 0}
         self._stop = threading.Event()
         self._busy = True
         self._process = os.getpid()
@@ -131,6 +134,8 @@ class Capture:
                 elif self.tap.exhausted():
                     self._streams.abandoned()
                     break
+                else:
+                    self._note_lost()
             except Exception as error:  # noqa: BLE001  the JVM is gone, or a defect of ours: never the user's concern
                 self.last_error = f"{type(error).__name__}: {str(error)[:200]}"
                 if _connection_lost(error):
@@ -260,7 +265,7 @@ class Capture:
         for _ in range(STATEMENT_DEPTH):
             text = self._capabilities.ask(jvm, "sql_text", node)
             if text:
-                return str(text)
+                return without_secrets(str(text))
             children = jvm.ask(node, "children")
             if "sql_text" in self._capabilities.missing or int(jvm.call(children, "size")) != 1:
                 return ""
@@ -307,6 +312,18 @@ class Capture:
         for part in (*captured.parts, finished):
             self.tap.done(part)
 
+    def _note_lost(self) -> None:
+        """What the tap could not hand over, in the record: one row for the application."""
+        counters = self.tap.counters()
+        lost = {name: counters.get(name, 0) for name in ("dropped", "unheard")}
+        if lost == self._lost:
+            return
+        self._lost = lost
+        words = (f"{lost['dropped']} because the queue was full" if lost["dropped"] else "",
+                 f"{lost['unheard']} while nobody listened" if lost["unheard"] else "")
+        self._record.note(
+            self.application.run_id(self.application.started, "lost"), capture="dropped", queries=sum(lost.values()),
+            when=_moment(time.time()), reason="; ".join(filter(None, words)))
 
     def _emit_stream(self, run: StreamRun, state: str, finished: Finished) -> None:
         """A streaming query's run reaches a state: its event goes out, and its record is written."""
@@ -344,16 +361,20 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
            built: Optional[RunEvents]) -> Dict[str, Any]:
     """A query's row in the record: when, who, where, which statement, what was found, what it cost."""
     analysis, finished = captured.analysis, captured.finished
+    state = "failed" if reason.startswith(OURS_FAILED) else "skipped" if reason else "captured"
     return {
-        "when": datetime.fromtimestamp(finished.ended / 1000, timezone.utc).isoformat(timespec="milliseconds"),
+        "when": _moment(finished.ended / 1000),
         "execution": finished.execution_id,
+        "function": finished.function,
         "user": environment.get("user", ""),
         "notebook": environment.get("spark.databricks.notebook.path", ""),
         "databricks_job": environment.get("spark.databricks.job.id", ""),
+        "databricks_run": environment.get("spark.databricks.job.runId", ""),
+        "cell": (environment.get("adb_lineage.run") or {}).get("commandRunId", ""),
         "job": built.job_name if built else "",
         "statement": (captured.statement or finished.description or finished.function)[:STATEMENT_CHARACTERS],
         "operation": analysis.root,
-        "capture": "skipped" if reason else "captured",
+        "capture": state,
         "reason": reason,
         "failed": finished.failure.partition("\n")[0][:STATEMENT_CHARACTERS],
         "inputs": [_named(one) for one in analysis.inputs],
@@ -363,6 +384,10 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
         "seconds": round(captured.seconds, 4),
         "round_trips": captured.round_trips,
     }
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds")
 
 
 def _named(dataset: Dataset) -> Tuple[str, str]:

@@ -43,7 +43,7 @@ class Executions:
             return self._hold(captured)
         nested = self._waiting.pop(finished.execution_id, [])
         if not captured.analysis.outputs and not captured.analysis.whole:
-            return [*nested, captured]  # the root moved nothing itself: its parts stand for themselves
+            return [*_folded_among(nested), captured]  # the root moved nothing: its parts stand for themselves
         return [_fold(captured, nested)]
 
     def release(self, root_id: int) -> List[Captured]:
@@ -70,6 +70,27 @@ class Executions:
         if len(self._waiting) > MAX_ROOTS:
             released.extend(self._waiting.popitem(last=False)[1])
         return released
+
+
+def _folded_among(parts: List[Captured]) -> List[Captured]:
+    """A command among the parts takes in the write it ran itself: later begun, earlier ended, of the same rows."""
+    kept: List[Captured] = []
+    for part in parts:
+        inner = [one for one in kept if _is_inside(one, part)]
+        if inner:
+            kept = [one for one in kept if one not in inner]
+        kept.append(_fold(part, inner) if inner else part)
+    return kept
+
+
+def _is_inside(inner: Captured, outer: Captured) -> bool:
+    one, other = inner.analysis, outer.analysis
+    if len(one.outputs) != 1 or len(other.outputs) != 1 or not other.outputs[0].provisional:
+        return False
+    return (inner.finished.execution_id > outer.finished.execution_id
+            and inner.finished.started >= outer.finished.started
+            and one.outputs[0].dataset.schema == other.outputs[0].dataset.schema
+            and [dataset.key for dataset in one.inputs] == [dataset.key for dataset in other.inputs])
 
 
 def _fold(root: Captured, nested: List[Captured]) -> Captured:

@@ -92,6 +92,9 @@ class Memory:
         if found is None and plans:
             found = next((plan for plan in plans if plan.before_rdd > rdd), plans[-1])
         if found is not None:
+            own = tuple(attribute.id for attribute in found.attributes)
+            if own in self._plans:
+                self._plans.move_to_end(own)  # what is used lives on
             self._by_rdd[rdd] = found
             while len(self._by_rdd) > MAX_RDDS:
                 self._by_rdd.popitem(last=False)
@@ -102,6 +105,9 @@ class Memory:
         kept = [plan for plan in plans if not unwanted(plan)]
         if kept:
             self._plans[ids] = kept
+        dropped = {id(plan) for plan in plans} - {id(plan) for plan in kept}
+        for rdd in [rdd for rdd, plan in self._by_rdd.items() if id(plan) in dropped] if dropped else []:
+            del self._by_rdd[rdd]
         self._count -= len(plans) - len(kept)
         self._edges -= sum(plan.size for plan in plans) - sum(plan.size for plan in kept)
 
@@ -116,10 +122,8 @@ class Memory:
 
     def forget_stream(self, run: str) -> None:
         """The streaming query has ended."""
-        for ids in list(self._plans):
+        for ids in [ids for ids, plans in self._plans.items() if any(plan.stream == run for plan in plans)]:
             self._drop(ids, lambda one: one.stream == run)
-        for rdd in [rdd for rdd, plan in self._by_rdd.items() if plan.stream == run]:
-            del self._by_rdd[rdd]
 
 
 def renumbered(plan: Remembered, first: int) -> Tuple[Dict[int, Tuple[Dataset, ...]], Remembered]:

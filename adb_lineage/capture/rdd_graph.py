@@ -81,6 +81,8 @@ def parse_sources(text: str) -> RddSources:
         elif kind == "unknown":
             notes.append(f"RDD {parts[0]} is of an unknown kind")
             datasets = (Dataset("unknown", parts[0], known=False),)
+        elif kind == "broadcast":
+            notes.append("the broadcast side of a join behind an RDD is not known")
         elif kind == "cut":
             notes.append(f"not all RDDs were followed: {parts[0]}")
         for dataset in datasets:

@@ -24,7 +24,8 @@ public final class Rdds {
 
   /**
    * A line for each source, its parts URL-encoded and parted by tabs: `path` and a path or glob; `folder` and a folder
-   * of files; `jdbc`, URL and table or query; `table`, location and name; `unknown` and a class; `checkpoint` and
+   * of files; `jdbc`, URL and table or query; `table`, location and name; `unknown` and a class; `broadcast`
+   * where the small side of a join is lost; `checkpoint` and
    * the number of an RDD whose former ones Spark has let go; `cut` and why the walk ended early.
    */
   public String sources(Object rdd, int maxRdds, int maxFolders, long millis) {
@@ -75,6 +76,9 @@ public final class Rdds {
         }
         if (late()) return;
         if (source(rdd)) continue;
+        if (holdsBroadcast(field(rdd, "f"), 4) || holdsBroadcast(field(rdd, "evaluatorFactory"), 4)) {
+          line("broadcast", rdd.getClass().getName(), null);
+        }
         Object[] before = before(rdd);
         for (int i = before.length - 1; i >= 0; i--) todo.add(before[i]);
         if (before.length == 0) end(rdd);
@@ -96,6 +100,26 @@ public final class Rdds {
       if (System.nanoTime() - deadline < 0) return false;
       line("cut", "the walk took too long", null);
       return true;
+    }
+
+    /** Whether a function holds a broadcast among the objects of generated code: the small side of a join. */
+    private static boolean holdsBroadcast(Object function, int depth) {
+      if (function == null || depth == 0) return false;
+      String name = function.getClass().getName();
+      if (name.indexOf("$Lambda") < 0 && !name.endsWith("EvaluatorFactory")) return false;
+      Field[] fields = function.getClass().getDeclaredFields();
+      for (int i = 0; i < fields.length && i < 20; i++) {
+        Object value = field(function, fields[i].getName());
+        if (value instanceof Object[]) {
+          Object[] objects = (Object[]) value;
+          for (int j = 0; j < objects.length && j < 1000; j++) {
+            if (objects[j] instanceof org.apache.spark.broadcast.Broadcast) return true;
+          }
+        } else if (holdsBroadcast(value, depth - 1)) {
+          return true;
+        }
+      }
+      return false;
     }
 
     /** Whether the RDD reads data itself. */

@@ -58,11 +58,13 @@ class Surroundings:
         return Symlink(self.warehouse or "spark_catalog", name.two_parts)
 
     def table(self, name: TableName, location: Optional[str], *, escaped: bool = True) -> Dataset:
-        """A table at its location; without one it is named by itself."""
+        """A table at its location; without one it is named by itself, under a namespace that can't pass for a path."""
         link = self.symlink(name)
         catalog = {"name": name.catalog} if name.catalog else {}
         if not location:
-            return Dataset(link.namespace, link.name, symlinks=(link,), catalog=catalog)
+            named = link.namespace == UNITY_NAMESPACE or link.namespace.startswith("hive://")
+            namespace = link.namespace if named else name.catalog or "spark_catalog"
+            return Dataset(namespace, link.name, symlinks=(link,), catalog=catalog)
         place = from_path(location, escaped=escaped)
         return Dataset(place.namespace, place.name, symlinks=(link,), catalog=catalog)
 

@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl
 from adb_lineage.capture.compiled import compiled_class, package_of
 from adb_lineage.capture.describing import Describer, open_describer
 from adb_lineage.capture.rdd_graph import RddGraph
+from adb_lineage.capture.secrets import without_secrets
 
 RELAY_SOURCE = "relay.java"
 LEASE_MILLIS = 8_000  # a dead reader's queries go to another within 10 s, polling included
@@ -215,8 +216,9 @@ class ListenerTap:
             return None
         self._number += 1
         end = int(ended * 1000)
+        message = "" if failure is None else without_secrets(str(failure.getMessage()))
         return Finished(self._number, query, self._number, self._number, end - nanoseconds // 1_000_000, end,
-                        function=function, failure="" if failure is None else str(failure.getMessage()))
+                        function=function, failure=message)
 
     def done(self, finished: Finished) -> None:
         """See Tap."""
@@ -325,8 +327,9 @@ def _finished(item: Any) -> Finished:
         item.id(), item.query(), execution, int(root) if root and kind == "query" else execution,
         int(values.get("startTime", ended)), ended,
         session=values.get("session", ""), function=values.get("executionName", ""),
-        description=values.get("description", ""), failure=values.get("failureMessage", ""),
-        failure_stack=values.get("failureStack", ""), properties=properties,
+        description=without_secrets(values.get("description", "")),
+        failure=without_secrets(values.get("failureMessage", "")),
+        failure_stack=without_secrets(values.get("failureStack", "")), properties=properties,
         kind=kind, path=values.get("path", ""), format=values.get("format", ""),
         stream=item.stream() if stream_run else None, stream_id=values.get("streamId", ""), stream_run=stream_run,
         stream_name=values.get("streamName", ""), stream_started=int(values.get("streamStart", ended)),

@@ -278,10 +278,9 @@ class Catalog:
         with self._reading() as session:
             types = session.types
             names = [definition["name"] for definition in types.of_category("ENTITY")]
-            kinds = {
-                name: "process" if types.is_a(name, "Process") else "dataset" if types.is_a(name, "DataSet") else "asset"
-                for name in names
-            }
+            kinds = dict.fromkeys(names, "asset")
+            kinds.update((name, "dataset") for name in names if types.is_a(name, "DataSet"))
+            kinds.update((name, "process") for name in names if types.is_a(name, "Process"))
         return {**self.statistics(), "kinds": kinds}
 
     # ---- inside

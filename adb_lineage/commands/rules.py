@@ -9,7 +9,7 @@ from typing import Any, List
 
 import yaml
 
-from adb_lineage.commands.name import read_rules
+from adb_lineage.arguments import read_rules
 from adb_lineage.errors import SettingsError
 from adb_lineage.translate.names import NameEngine
 from adb_lineage.translate.names.cases import BUILT_IN_CASES, Case, load_cases

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Tuple
 
+from adb_lineage.arguments import add_naming_arguments, print_json, read_mounts, read_rules, read_workspace
 from adb_lineage.assets import Asset
-from adb_lineage.commands.name import add_naming_arguments, read_mounts, read_rules, read_workspace
 from adb_lineage.errors import SettingsError
 from adb_lineage.translate import RunTranslation, TranslateOptions, translate_run
 
@@ -38,16 +38,17 @@ def run(arguments: argparse.Namespace) -> int:
     )
     runs, problems = group_runs(_lines(arguments.file))
     for events in runs.values():
-        print(json.dumps(as_json(translate_run(events, options)), ensure_ascii=False))
+        print_json(as_json(translate_run(events, options)))
     if problems:
-        print(json.dumps({"runId": None, "entities": [], "skipped": problems}, ensure_ascii=False))
+        print_json({"runId": None, "entities": [], "skipped": problems})
     return 0
 
 
 def _lines(file: str) -> Iterator[str]:
     """Lines of a file or of standard input. Raises `SettingsError` for a file that can't be read."""
     if file == "-":
-        yield from sys.stdin
+        for line in sys.stdin.buffer:
+            yield line.decode("utf-8", "replace")
         return
     try:
         with Path(file).open(encoding="utf-8-sig", errors="replace") as lines:

@@ -57,8 +57,9 @@ def _clicks(folder: Path, chance: random.Random) -> None:
     with (folder / "clicks.json").open("w", encoding="utf-8") as file:
         for _ in range(CLICKS):
             moment = _FIRST_DAY + timedelta(minutes=chance.randrange(60 * 24 * 59))
-            who = {"id": chance.randint(1, CUSTOMERS)} if chance.random() < 0.8 else {"id": None}
+            known = chance.random() < 0.8
             file.write(json.dumps({
-                "session": f"s{chance.randrange(200)}", "customer": who, "page": f"/item/{chance.randrange(30)}",
+                "session": f"s{chance.randrange(200)}", "customer": chance.randint(1, CUSTOMERS) if known else None,
+                "page": f"/item/{chance.randrange(30)}",
                 "clicked_at": moment.isoformat(),
             }) + "\n")

@@ -129,16 +129,27 @@ def column_pairs(column_mapping: Any) -> Tuple[Tuple[str, str], ...]:
 
 
 def _ordered(processes: List[ProcessLineage]) -> List[ProcessLineage]:
-    """Writers before readers, otherwise as given; a circle is broken at its first process."""
-    waiting = list(processes)
+    """Writers before readers, otherwise as given; a circle is entered at its first process."""
+    writers: Dict[Dataset, List[int]] = {}
+    for index, process in enumerate(processes):
+        for dataset in process.outputs:
+            writers.setdefault(dataset, []).append(index)
     ordered: List[ProcessLineage] = []
-    while waiting:
-        unwritten = {
-            one.qualified_name: sum(name in other.outputs for other in waiting if other is not one
-                                    for name in one.inputs)
-            for one in waiting
-        }
-        first = min(waiting, key=lambda one: unwritten[one.qualified_name] > 0)
-        waiting.remove(first)
-        ordered.append(first)
+    met, done = set(), set()
+    for start in range(len(processes)):
+        stack = [start]
+        while stack:
+            index = stack[-1]
+            before = [] if index in met else [
+                writer for dataset in processes[index].inputs for writer in writers.get(dataset, ())
+                if writer not in met and writer != index
+            ]
+            met.add(index)
+            if before:
+                stack.extend(reversed(before))
+                continue
+            stack.pop()
+            if index not in done:
+                done.add(index)
+                ordered.append(processes[index])
     return ordered

@@ -23,8 +23,7 @@ def main() -> int:
     runpy.run_path(lakehouse.__file__, run_name="__main__")
     print("Deliver the lineage.", flush=True)
     delivered = lineage.flush(DELIVERY_SECONDS)
-    if not delivered:
-        print(json.dumps(adb_lineage.status(), default=str), file=sys.stderr, flush=True)
+    print(json.dumps(adb_lineage.status(), default=str), file=sys.stderr, flush=True)  # for the log
     adb_lineage.disable()
     return 0 if delivered else NOT_DELIVERED
 

@@ -44,7 +44,8 @@ class Workspace:
     def prepare(self) -> None:
         """Make the lake, Spark's folder and the outbox anew and let the raw files land.
 
-        Only folders that an earlier run made are removed; the catalog stays, and so keeps what it knows. Raises `FixNeeded` for others of the same name.
+        Only folders that an earlier run made are removed, `FixNeeded` is raised for others of the same name. The
+        catalog stays, and so keeps what it knows.
         """
         try:
             for name in _MADE_ANEW:

@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Protocol, Tuple
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ log = logging.getLogger("adb_lineage.purview")
 for _name in ("azure", "msal"):
     logging.getLogger(_name).addHandler(logging.NullHandler())
 
+SECRET_KEY = "client-secret"
+"""Key in `secret_scope`."""
 MARGIN = 300.0
 """A token is renewed this many seconds before it ends."""
 RETRY_PAUSE = 30.0
@@ -47,6 +50,10 @@ class TokenSource(Protocol):
     strategy: str
     considered: Tuple[Tuple[str, str], ...]
 
+    @property
+    def secrets(self) -> Tuple[str, ...]:
+        """Texts that must never be shown, besides those of the options."""
+
     def authorization(self) -> Optional[str]:
         """The header, None for no authentication; raises `FixNeeded`, `RetryLater`."""
 
@@ -61,6 +68,10 @@ class FixedHeader:
         self.strategy = strategy
         self.considered = considered
         self._header = header
+
+    @property
+    def secrets(self) -> Tuple[str, ...]:
+        return ()
 
     def authorization(self) -> Optional[str]:
         return self._header
@@ -98,6 +109,10 @@ class CachedToken:
     def __repr__(self) -> str:
         return f"CachedToken({self.strategy!r}, scope={self._scope!r})"
 
+    @property
+    def secrets(self) -> Tuple[str, ...]:
+        return (*self._secrets, *getattr(self._credential, "secrets", ()))
+
     def authorization(self) -> Optional[str]:
         token, left = self._token, self._ends - self._clock.time()
         if not token or left <= MARGIN:
@@ -123,7 +138,7 @@ class CachedToken:
         except Exception as failure:  # noqa: BLE001 - credentials come from anywhere
             if good:
                 self._not_before = self._clock.monotonic() + RETRY_PAUSE
-                log.info("no new token, the old one still holds: %s", redact(str(failure), self._secrets))
+                log.info("no new token, the old one still holds: %s", redact(str(failure), self.secrets))
                 return self._token
             raise self._error(failure) from None
         self._token, self._ends = token, ends
@@ -136,7 +151,9 @@ class CachedToken:
         return True
 
     def _error(self, failure: Exception) -> AdbLineageError:
-        text = redact(" ".join(str(failure).split()), self._secrets)[:600]
+        if isinstance(failure, AdbLineageError):
+            return failure
+        text = redact(" ".join(str(failure).split()), self.secrets)[:600]
         reason = f"no token by {self.strategy} for {self._scope}: {type(failure).__name__}: {text}"
         if _is_passing(failure):
             return RetryLater(reason)
@@ -185,27 +202,61 @@ class Surroundings:
 
     environ: Mapping[str, str]
     service_credentials: Optional[Callable[[str], Any]]
+    find_dbutils: Optional[Callable[[], Any]]
     clock: Clock
+
+
+class _Late:
+    """A credential that is made from `dbutils`, at once if that is possible, else when a token is needed.
+
+    A cluster starts lineage before its first notebook is there, and `dbutils` comes with the notebook.
+    """
+
+    def __init__(self, make: Callable[[], Any], what: str, secrets: List[str]) -> None:
+        self._make = make
+        self._what = what
+        self._secrets = secrets
+        self._made: Any = None
+        with suppress(FixNeeded):
+            self._real()
+
+    @property
+    def secrets(self) -> Tuple[str, ...]:
+        return tuple(self._secrets)
+
+    def get_token(self, *scopes: str, **_: Any) -> Any:
+        return self._real().get_token(*scopes)
+
+    def _real(self) -> Any:
+        if self._made is None:
+            try:
+                self._made = self._make()
+            except AdbLineageError:
+                raise
+            except Exception as failure:  # noqa: BLE001 - py4j and dbutils raise what they like
+                text = redact(" ".join(str(failure).split()), self._secrets)[:300]
+                raise FixNeeded(f"{self._what}: {type(failure).__name__}: {text}") from None
+        return self._made
 
 
 def credential(
     options: PurviewOptions,
     *,
     service_credentials: Optional[Callable[[str], Any]] = None,
-    dbutils: Any = None,
+    find_dbutils: Optional[Callable[[], Any]] = None,
     environ: Optional[Mapping[str, str]] = None,
     clock: Optional[Clock] = None,
 ) -> TokenSource:
     """The token source for these options; nothing is sent yet.
 
-    `service_credentials(name)` gives a Unity Catalog service credential; without it `dbutils.credentials` is asked.
+    `service_credentials(name)` gives a Unity Catalog service credential; without it the `dbutils` that `find_dbutils`
+    gives is asked, now if there is one already, else when a token is needed. Secret scopes are read through it too.
 
     Raises `FixNeeded` when no strategy applies, with every strategy's reason.
     """
-    if service_credentials is None and dbutils is not None:
-        credentials = getattr(dbutils, "credentials", None)
-        service_credentials = getattr(credentials, "getServiceCredentialsProvider", None)
-    around = Surroundings(os.environ if environ is None else environ, service_credentials, clock or SystemClock())
+    around = Surroundings(
+        os.environ if environ is None else environ, service_credentials, find_dbutils, clock or SystemClock()
+    )
     names = STRATEGIES if options.auth == "auto" else (options.auth,)
     considered: List[Tuple[str, str]] = []
     for name in names:
@@ -265,29 +316,46 @@ def _service_credential(options: PurviewOptions, around: Surroundings) -> Any:
     name = options.service_credential or around.environ.get("DATABRICKS_DEFAULT_SERVICE_CREDENTIAL_NAME", "")
     if not name:
         return Inapplicable("service_credential (a Unity Catalog service credential's name) not set")
-    if around.service_credentials is None:
-        return Inapplicable(f"{name!r} is set, but dbutils.credentials is not here: Databricks Runtime 15.4 or later")
-    try:
-        return around.service_credentials(name)
-    except Exception as failure:  # noqa: BLE001 - py4j and dbutils raise what they like
-        why = redact(" ".join(str(failure).split()), options.secrets)[:300]
-        raise FixNeeded(
-            f"service credential {name!r}: {type(failure).__name__}: {why}; grant ACCESS on it to the run's user"
-        ) from None
+    given, find_dbutils = around.service_credentials, around.find_dbutils
+    if given is None and find_dbutils is None:
+        return Inapplicable(f"{name!r} is set, but there is no dbutils here")
+
+    def make() -> Any:
+        provider = given
+        if provider is None and find_dbutils is not None:
+            provider = find_dbutils().credentials.getServiceCredentialsProvider
+        return provider(name) if provider is not None else None
+
+    what = f"service credential {name!r} (Databricks Runtime 15.4 or later; grant ACCESS on it to the run's user)"
+    return _Late(make, what, list(options.secrets))
 
 
 def _client_secret(options: PurviewOptions, around: Surroundings) -> Any:
-    lacking = _lacking(tenant_id=options.tenant_id, client_id=options.client_id, client_secret=options.client_secret)
+    lacking = _lacking(
+        tenant_id=options.tenant_id,
+        client_id=options.client_id,
+        client_secret=options.client_secret or options.secret_scope,
+    )
     if lacking:
         return Inapplicable(f"{lacking} not set")
     from azure.identity import ClientSecretCredential
 
-    return _made(
-        lambda: ClientSecretCredential(
-            options.tenant_id, options.client_id, options.client_secret, **_entra(options)
-        ),
-        options,
-    )
+    def made(secret: str) -> Any:
+        return ClientSecretCredential(options.tenant_id, options.client_id, secret, **_entra(options))
+
+    if options.client_secret:
+        return _made(lambda: made(options.client_secret), options)
+    find_dbutils = around.find_dbutils
+    if find_dbutils is None:
+        return Inapplicable(f"secret_scope {options.secret_scope!r} is set, but there is no dbutils here")
+    secrets = list(options.secrets)
+
+    def make() -> Any:
+        secret = str(find_dbutils().secrets.get(options.secret_scope, SECRET_KEY))
+        secrets.append(secret)
+        return made(secret)
+
+    return _Late(make, f"secret {SECRET_KEY!r} of the scope {options.secret_scope!r}", secrets)
 
 
 def _certificate(options: PurviewOptions, around: Surroundings) -> Any:

@@ -99,8 +99,12 @@ class PurviewCatalog:
         example, is looked for each time anew.
         """
         book = self.book
-        datasets = [asset for asset in assets if book.is_a(asset.name.type_name, "DataSet") or asset.alternatives]
-        others = [asset.name for asset in assets if asset not in datasets]
+        datasets, others = [], []
+        for asset in assets:
+            if asset.alternatives or book.is_a(asset.name.type_name, "DataSet"):
+                datasets.append(asset)
+            else:
+                others.append(asset.name)
         found = self.resolver.resolve(datasets, book)
         real = {own: entity for own, entity in found.items() if not entity.ours}
         self._note_stand_ins(real)
@@ -122,7 +126,7 @@ class PurviewCatalog:
     def _heal_touched(self, report: WriteReport) -> None:
         """Move the edges of the stand-ins noted, and remove those; what fails here is tried again, not reported."""
         now = self.clock.time()
-        due = {name: entity for name, (entity, not_before) in self._to_heal.items() if not_before <= now}
+        due = {name: entity for name, (entity, not_before) in list(self._to_heal.items()) if not_before <= now}
         if not due:
             return
         before = self.client.http.requests
@@ -130,7 +134,7 @@ class PurviewCatalog:
             plan = self.healer.plan_for(due, self.book)
             self.healer.apply(plan, self.book)
             for name in due:
-                del self._to_heal[name]
+                self._to_heal.pop(name, None)
             for one, _ in plan.kept:
                 self._to_heal[one.name] = (due[one.name], now + self.options.grace_seconds)
         except AdbLineageError as failure:

@@ -163,7 +163,8 @@ class Http:
 
     def _secrets(self, header: Optional[str]) -> Tuple[str, ...]:
         token = header.split(" ", 1)[-1] if header else ""
-        return (*self._options.secrets, token) if token else self._options.secrets
+        known = (*self._options.secrets, *self._tokens.secrets)
+        return (*known, token) if token else known
 
     def close(self) -> None:
         """Wake waiting calls (they raise `RetryLater`) and close the connections."""
@@ -210,6 +211,28 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
         """The connection below."""
         return self._http
 
+    def typedefs(self) -> Dict[str, Any]:
+        """All type definitions. An answer without any is none: every account has the base types."""
+        body = self._ask("GET", f"{self.endpoint_url}/types/typedefs")
+        if not body.get("entityDefs"):
+            raise error(Answer(200, "no-types", "the list of types is empty", call="GET types/typedefs"))
+        return body
+
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        params: Optional[Params] = None,
+        content: Any = None,
+        patience: Patience = Patience.USUAL,
+    ) -> Dict[str, Any]:
+        """Send; the answer must be an object: an empty one would look like "not found"."""
+        reply = self._http.send(method, url, params, content, patience)
+        if not isinstance(reply.body, dict):
+            call = f"{method} {urlsplit(url).path}"
+            raise error(Answer(200, "not-json", f"an answer that is no object: {str(reply.body)[:80]}", call=call))
+        return reply.body
+
     def upsert(
         self, entities: Sequence[Mapping[str, Any]], patience: Patience = Patience.DIVISIBLE
     ) -> Dict[str, Any]:
@@ -219,10 +242,7 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
             params["api-version"] = self._options.api_version
             if self._options.collection:
                 params["collectionId"] = self._options.collection
-        reply = self._http.send(
-            "POST", f"{self.endpoint_url}/entity/bulk", params, {"entities": list(entities)}, patience
-        )
-        body = _mapping(reply.body)
+        body = self._ask("POST", f"{self.endpoint_url}/entity/bulk", params, {"entities": list(entities)}, patience)
         return {key: body.get(key) or {} for key in ("guidAssignments", "mutatedEntities")}
 
     def lookup_url(self, type_name: str, qualified_names: Sequence[str], relationships: bool = False) -> str:
@@ -237,7 +257,7 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
     ) -> List[Dict[str, Any]]:
         """The entities of one type that have these names; those that do not exist are left out."""
         url = self.lookup_url(type_name, qualified_names, relationships)
-        return _entities(self._http.send("GET", url, patience=_patience(qualified_names)).body)
+        return _entities(self._ask("GET", url, patience=_patience(qualified_names)))
 
     def by_guid(self, guids: Iterable[str], relationships: bool = True) -> List[Dict[str, Any]]:
         """The entities with these guids; those that do not exist, or no longer, are left out."""
@@ -250,8 +270,9 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
     def _by_guid(self, guids: List[str], relationships: bool) -> List[Dict[str, Any]]:
         params = {"guid": guids, "minExtInfo": True, "ignoreRelationships": not relationships}
         try:
-            reply = self._http.send("GET", f"{self.endpoint_url}/entity/bulk", params, patience=_patience(guids))
-            return _entities(reply.body)
+            return _entities(
+                self._ask("GET", f"{self.endpoint_url}/entity/bulk", params, patience=_patience(guids))
+            )
         except AnswerError as failure:
             # One guid that is not there fails the whole call.
             gone = failure.answer.status == 404 and failure.answer.code.startswith("ATLAS-404")
@@ -278,7 +299,7 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
             criteria = {"typeName": type_name, "excludeDeletedEntities": True, "limit": PAGE, "offset": 0}
         seen = set()
         while True:
-            body = _mapping(self._http.send("POST", url, params, criteria).body)
+            body = self._ask("POST", url, params, criteria)
             hits = [str(hit.get("id") or hit.get("guid")) for hit in body.get("value") or body.get("entities") or []]
             new = [guid for guid in hits if guid not in seen]
             yield from new
@@ -312,12 +333,8 @@ def _patience(asked: Sequence[str]) -> Patience:
     return Patience.DIVISIBLE if len(asked) > 1 else Patience.USUAL
 
 
-def _mapping(body: Any) -> Dict[str, Any]:
-    return body if isinstance(body, dict) else {}
-
-
-def _entities(body: Any) -> List[Dict[str, Any]]:
-    entities = _mapping(body).get("entities") or []
+def _entities(body: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    entities = body.get("entities") or []
     # One report says that the list may come as a map.
     return list(entities.values()) if isinstance(entities, dict) else list(entities)
 

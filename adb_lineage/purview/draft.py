@@ -90,10 +90,11 @@ class Draft:
         before = set(self.items)
         self._stand_in(asset, False, None)
         for other in list(self.items.values()):
-            if asset.name in payload.references(other.entity):
+            if asset.name in other.refers:
                 changed = self._add(other.entity, other.kind, other.facts)
                 if changed is not None:  # whoever holds the item is to send the new content
-                    other.entity, other.content, other.size = changed.entity, changed.content, changed.size
+                    other.entity, other.refers = changed.entity, changed.refers
+                    other.content, other.size = changed.content, changed.size
                     self.items[other.name] = other
         return [item for name, item in self.items.items() if name not in before]
 

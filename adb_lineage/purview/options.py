@@ -85,6 +85,8 @@ class PurviewOptions:
     certificate_data: str = field(default="", repr=False)
     """The certificate with its key, as a file or as the PEM text itself."""
     certificate_password: str = field(default="", repr=False)
+    secret_scope: str = ""
+    """Databricks secret scope that holds `client-secret`, for where `client_secret` is not given."""
     service_credential: str = ""
     """Name of a Unity Catalog service credential."""
     username: str = ""

@@ -27,6 +27,8 @@ class Item:
     content: str = ""
     volatile: str = ""
     size: int = 0
+    refers: Tuple[AssetName, ...] = ()
+    """What the entity refers to."""
 
 
 def item(
@@ -46,7 +48,9 @@ def item(
     last_run = last_run if kind in ("entity", "process") else ""
     mark(copy, last_run)
     changing["last run"] = last_run
-    return Item(name, copy, kind, facts, _hash(steady), _hash(changing), len(encode(copy)))
+    return Item(
+        name, copy, kind, facts, _hash(steady), _hash(changing), len(encode(copy)), tuple(references(copy))
+    )
 
 
 def column(entity: Entity, table: AssetName) -> Item:
@@ -55,7 +59,8 @@ def column(entity: Entity, table: AssetName) -> Item:
     Raises `ValueError` when it can't be written as JSON.
     """
     written = encode(entity)
-    return Item(name_of(entity), entity, "column", {"table": list(table)}, digest(written), "", len(written))
+    refers = tuple(references(entity))
+    return Item(name_of(entity), entity, "column", {"table": list(table)}, digest(written), "", len(written), refers)
 
 
 def name_of(entity: Mapping[str, Any]) -> AssetName:
@@ -134,7 +139,7 @@ def ordered(items: Sequence[Item]) -> List[Item]:
         stack: List[Tuple[Item, Iterator[AssetName]]] = []
         if start.name not in state:
             state[start.name] = False
-            stack.append((start, references(start.entity)))
+            stack.append((start, iter(start.refers)))
         while stack:
             current, rest = stack[-1]
             target = next((n for n in rest if n in by_name and n not in state), None)
@@ -144,7 +149,7 @@ def ordered(items: Sequence[Item]) -> List[Item]:
                 stack.pop()
             else:
                 state[target] = False
-                stack.append((by_name[target], references(by_name[target].entity)))
+                stack.append((by_name[target], iter(by_name[target].refers)))
     return result
 
 
@@ -238,8 +243,8 @@ def needed_by(items: Iterable[Item], start: Iterable[AssetName]) -> List[AssetNa
         name = waiting.pop()
         if name not in reached:
             reached[name] = None
-            waiting.extend(target for target in references(by_name[name].entity) if target in by_name)
+            waiting.extend(target for target in by_name[name].refers if target in by_name)
     for one in by_name.values():
-        if one.kind == "column" and any(target in reached for target in references(one.entity)):
+        if one.kind == "column" and any(target in reached for target in one.refers):
             reached.setdefault(one.name)
     return list(reached)

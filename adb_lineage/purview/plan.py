@@ -56,7 +56,7 @@ def make(
     plan = WritePlan(left_out=dict(left_out), invalid=dict(invalid))
     there = resolver.entities([one.name for one in items], book)
     known = {name: str(entity.get("guid")) for name, entity in there.items()}
-    targets = {name for one in items for name in payload.references(one.entity) if name not in known}
+    targets = {name for one in items for name in one.refers if name not in known}
     known.update((name, found.guid) for name, found in resolver.lookup(targets, book).items() if found)
     for one in items:
         entity = there.get(one.name)

@@ -196,8 +196,10 @@ class State:
         self._many("DELETE FROM refused WHERE target = ? AND refused_at < ?", [old])
 
     def _key(self, name: AssetName) -> Tuple[str, str, str]:
-        # A lone surrogate can't be stored; it can't be in a catalog either, and the mark keeps names apart.
-        clean = name.qualified_name.encode("utf-8", "backslashreplace").decode("utf-8")
+        clean = name.qualified_name
+        if not clean.isascii():
+            # A lone surrogate can't be stored; it can't be in a catalog either, and the escape keeps names apart.
+            clean = clean.encode("utf-8", "backslashreplace").decode("utf-8")
         return self._target, name.type_name, clean
 
     def _rows(self, table: str, columns: str, names: Iterable[AssetName]) -> List[Tuple[AssetName, Any]]:

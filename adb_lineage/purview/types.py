@@ -121,7 +121,7 @@ class TypesReport:
 
 def read(client: PooledAtlasClient) -> TypeBook:
     """The account's types; nothing is installed."""
-    return TypeBook(client.get_all_typedefs() or {})
+    return TypeBook(client.typedefs())
 
 
 def ensure(client: PooledAtlasClient, flavour: str) -> Tuple[TypeBook, TypesReport]:

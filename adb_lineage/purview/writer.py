@@ -200,7 +200,7 @@ class _Write:
         open_names = {one.name for one, _ in self._suspects} | {one.name for one in self._deferred}
         now = []
         for one in items:
-            if open_names and not open_names.isdisjoint(payload.references(one.entity)):
+            if open_names and not open_names.isdisjoint(one.refers):
                 self._deferred.append(one)
                 open_names.add(one.name)
             elif self._draft.items.get(one.name) is one:
@@ -267,7 +267,7 @@ class _Write:
 
     def _bring_back(self, one: Item) -> bool:
         """Something that we thought was there is gone: send ours again, look for the others again."""
-        targets = [name for name in payload.references(one.entity) if name not in self._draft.dropped]
+        targets = [name for name in one.refers if name not in self._draft.dropped]
         again = [name for name in self._draft.unfold(targets) if name not in self._resent]
         trusted = {name for name, known in self._state.lookups(targets).items() if known.found}
         foreign = [name for name in targets if name not in self._draft.items]

@@ -60,24 +60,18 @@ class SourceFinder:
         self.known = dict(inputs)
         """Assets of the datasets asked for so far, and of the inputs."""
         self._name = name
-        self._paths: Dict[str, List[Tuple[str, AssetName]]] = {}
-        for (namespace, path), asset in inputs.items():
-            self._paths.setdefault(namespace, []).append(((clean_path(path) + "/").lstrip("/"), asset))
-        for paths in self._paths.values():
-            paths.sort(key=lambda pair: len(pair[0]), reverse=True)
+        self._folders = {(namespace, clean_path(path)): asset for (namespace, path), asset in inputs.items()}
 
     def __call__(self, namespace: str, name: str) -> AssetName:
         """The asset of a column's source dataset."""
         known = self.known.get((namespace, name))
         if known is None:
-            path = clean_path(name) + "/"
-            for prefix, asset in self._paths.get(namespace, ()):
-                if path.startswith(prefix):
-                    known = asset
-                    break
-            else:
-                known = self._name(namespace, name)
-            self.known[(namespace, name)] = known
+            path = clean_path(name)
+            known = self._folders.get((namespace, path))
+            while known is None and path:
+                path = path.rpartition("/")[0]
+                known = self._folders.get((namespace, path))
+            known = self.known[(namespace, name)] = known or self._name(namespace, name)
         return known
 
 

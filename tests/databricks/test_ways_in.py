@@ -1,6 +1,7 @@
 """The ways in, end to end: a job of two notebooks in the stand-in, its lineage in a catalog, its output untouched."""
 from __future__ import annotations
 
+import importlib
 import json
 import pathlib
 import shutil
@@ -12,6 +13,7 @@ from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
 import pytest
 
 from adb_lineage.catalog.server import CatalogServer
+from tests.databricks.runtimes import interpreter
 from tests.databricks.standin.cluster import TOKEN, WORKSPACE, Cluster, Repl, pip_install, site_packages
 
 pytestmark = [pytest.mark.spark, pytest.mark.slow]
@@ -167,6 +169,41 @@ def damage(cluster: Cluster) -> None:
         if package.exists():
             (package / "lineage.py").write_text("def (")
             shutil.rmtree(package / "capture")
+
+
+@pytest.fixture(scope="session")
+def python_3_8(tmp_path_factory: pytest.TempPathFactory, wheel: pathlib.Path) -> str:
+    """A CPython 3.8 with our dependencies for it, and the pyspark of the tests where that still runs on 3.8."""
+    base = interpreter("3.8")
+    pyspark = importlib.import_module("pyspark")
+    if base is None:
+        pytest.skip("no CPython 3.8 here")
+    if not pyspark.__version__.startswith("3."):
+        pytest.skip(f"pyspark {pyspark.__version__} does not run on Python 3.8")
+    folder = tmp_path_factory.mktemp("python38") / "env"
+    subprocess.run([base, "-m", "venv", str(folder)], check=True)
+    python = str(folder / "bin" / "python")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", str(wheel)], check=True)
+    subprocess.run([python, "-m", "pip", "uninstall", "--quiet", "--yes", "adb_lineage"], check=True)
+    for name in ("pyspark", "py4j"):
+        (site_packages(folder) / name).symlink_to(pathlib.Path(importlib.import_module(name).__file__ or "").parent)
+    return python
+
+
+@pytest.mark.network
+def test_python_3_8_and_the_shell_before_11(cluster: Callable[..., Cluster], wheel: pathlib.Path,
+                                            catalog: CatalogServer, notebooks: Dict[str, pathlib.Path],
+                                            tmp_path: pathlib.Path, python_3_8: str) -> None:
+    """Runtime 10.4: no IPython, no after-init hook, no dbruntime."""
+    one = cluster(python=python_3_8, shell="plain", after_init_hook=False, dbruntime=False, runtime="10.4")
+    one.install_library(wheel)
+    with one:
+        plain = outputs(one, notebooks, {})
+        assert b"|   A|" in plain[1][0]
+        assert outputs(one, notebooks, settings(catalog.url, tmp_path / "lineage")) == plain
+        # without cell events a job's REPL is not waited for: the next Python on the driver delivers
+        one.attach("/Shared/later").cell("print(1)")
+        assert wait_for(lambda: edges(catalog) >= EDGES, 60), edges(catalog)
 
 
 def test_the_driver_log_holds_nothing_of_ours(cluster: Callable[..., Cluster], wheel: pathlib.Path,

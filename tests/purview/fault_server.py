@@ -155,7 +155,7 @@ class FaultServer:
             return
         if fault and kind == "status":
             given = fault.body
-            body = given if isinstance(given, bytes) else json.dumps(given).encode() if given else b""
+            body = given if isinstance(given, bytes) else b"" if given is None else json.dumps(given).encode()
             self._write(handler, fault.status, fault.headers, body)
             return
         code, headers, body = self.backend(request)

@@ -114,44 +114,97 @@ class TestOrder:
         assert credential(PurviewOptions(REMOTE), environ={"PATH": str(tmp_path)}).strategy == "azure_cli"
 
 
+class Dbutils:
+    """The two parts of `dbutils` that are used. A double: the real one lives on a cluster."""
+
+    def __init__(self, clock: FakeClock, failure: Optional[Exception] = None) -> None:
+        self.asked: List[Any] = []
+        self.credentials = self.secrets = self
+        self._clock, self._failure = clock, failure
+
+    def getServiceCredentialsProvider(self, name: str) -> Issuer:  # noqa: N802 - dbutils' own name
+        self.asked.append(name)
+        if self._failure:
+            raise self._failure
+        return Issuer(self._clock)
+
+    def get(self, scope: str, key: str) -> str:
+        self.asked.append((scope, key))
+        if self._failure:
+            raise self._failure
+        return SECRET
+
+
 class TestServiceCredential:
+    options = PurviewOptions(REMOTE, service_credential="lineage")
+
     def test_through_dbutils(self, clock: FakeClock) -> None:
-        asked = []
+        dbutils = Dbutils(clock)
+        source = credential(self.options, find_dbutils=lambda: dbutils, environ={}, clock=clock)
+        assert dbutils.asked == ["lineage"]  # now, on the thread that has the notebook
+        assert source.authorization() == "Bearer token-1" and dbutils.asked == ["lineage"]
 
-        class Credentials:
-            def getServiceCredentialsProvider(self, name: str) -> Issuer:  # noqa: N802 - dbutils' own name
-                asked.append(name)
-                return Issuer(clock)
+    def test_dbutils_that_comes_later(self, clock: FakeClock) -> None:
+        there: List[Dbutils] = []
 
-        class Dbutils:
-            credentials = Credentials()
+        def find() -> Dbutils:
+            if not there:
+                raise LookupError("no dbutils in this Python")
+            return there[0]
 
-        source = credential(
-            PurviewOptions(REMOTE, service_credential="lineage"), dbutils=Dbutils(), environ={}, clock=clock
-        )
-        assert asked == ["lineage"] and source.authorization() == "Bearer token-1"
+        source = credential(self.options, find_dbutils=find, environ={}, clock=clock)
+        with pytest.raises(FixNeeded, match="no dbutils in this Python"):
+            source.authorization()
+        there.append(Dbutils(clock))
+        assert source.authorization() == "Bearer token-1"
 
     def test_a_provider_without_an_expiry(self, clock: FakeClock) -> None:
         class Bare:
             def get_token(self, scope: str) -> Any:
                 return type("T", (), {"token": "t"})()
 
-        source = credential(PurviewOptions(REMOTE, service_credential="x"), service_credentials=lambda n: Bare(),
-                            environ={}, clock=clock)
+        source = credential(self.options, service_credentials=lambda n: Bare(), environ={}, clock=clock)
         assert source.authorization() == "Bearer t"
 
     def test_no_dbutils(self) -> None:
-        with pytest.raises(FixNeeded, match="'lineage' is set, but dbutils.credentials is not here"):
-            credential(PurviewOptions(REMOTE, service_credential="lineage", auth="service_credential"), environ={})
+        with pytest.raises(FixNeeded, match="'lineage' is set, but there is no dbutils here"):
+            credential(self.options, environ={})
 
-    def test_no_access(self) -> None:
-        def refuse(name: str) -> Any:
-            raise RuntimeError(f"PERMISSION_DENIED: {SECRET}")
-
+    def test_no_access(self, clock: FakeClock) -> None:
+        dbutils = Dbutils(clock, RuntimeError(f"PERMISSION_DENIED: {SECRET}"))
         options = PurviewOptions(REMOTE, service_credential="x", client_secret=SECRET)
-        with pytest.raises(FixNeeded, match="grant ACCESS") as raised:
-            credential(options, service_credentials=refuse, environ={})
+        with pytest.raises(FixNeeded, match="grant ACCESS.*PERMISSION_DENIED") as raised:
+            credential(options, find_dbutils=lambda: dbutils, environ={}).authorization()
         assert SECRET not in str(raised.value)
+
+    def test_a_runtime_too_old(self, clock: FakeClock) -> None:
+        with pytest.raises(FixNeeded, match="15.4 or later"):
+            credential(self.options, find_dbutils=object, environ={}).authorization()
+
+
+class TestSecretScope:
+    options = PurviewOptions(REMOTE, secret_scope="lineage", **SP)
+
+    def test_the_secret_is_read_and_never_shown(self, clock: FakeClock) -> None:
+        dbutils = Dbutils(clock)
+        source = credential(self.options, find_dbutils=lambda: dbutils, environ={})
+        assert source.strategy == "client_secret" and dbutils.asked == [("lineage", "client-secret")]
+        assert SECRET in source.secrets and SECRET not in repr(source)
+
+    def test_a_scope_that_may_not_be_read(self, clock: FakeClock) -> None:
+        dbutils = Dbutils(clock, RuntimeError("does not have READ permission on scope lineage"))
+        with pytest.raises(FixNeeded, match="secret 'client-secret' of the scope 'lineage'.*READ permission"):
+            credential(self.options, find_dbutils=lambda: dbutils, environ={}).authorization()
+
+    def test_a_secret_that_is_given_goes_first(self, clock: FakeClock) -> None:
+        dbutils = Dbutils(clock)
+        options = PurviewOptions(REMOTE, secret_scope="lineage", client_secret="given", **SP)
+        credential(options, find_dbutils=lambda: dbutils, environ={})
+        assert dbutils.asked == []
+
+    def test_no_dbutils(self) -> None:
+        with pytest.raises(FixNeeded, match="secret_scope 'lineage' is set, but there is no dbutils"):
+            credential(self.options, environ={"PATH": ""})
 
 
 class TestToken:

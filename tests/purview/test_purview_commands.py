@@ -49,7 +49,7 @@ def fill(world: World) -> None:
 def test_doctor(world: World) -> None:
     done = run(world, "doctor")
     lines = done.stdout.splitlines()
-    assert len(lines) == 11 and all(line.startswith("ok") for line in lines) and done.stderr == ""
+    assert len(lines) == 12 and all(line.startswith("ok") for line in lines) and done.stderr == ""
     told = [json.loads(line) for line in run(world, "doctor", "--json").stdout.splitlines()]
     assert [check["name"] for check in told][-1] == "delete" and {check["outcome"] for check in told} == {"pass"}
     world.front.fail(atlas(403, "ATLAS-403-00-001", times=1000, fits=is_bulk_write))

@@ -84,6 +84,10 @@ def test_a_clock_set_back_makes_what_is_remembered_worthless(world: World) -> No
         (status(404, b"<html>nothing here</html>", times=100), FixNeeded),
         (Fault("half", times=100), RetryLater),
         (status(200, b"<html>sign in</html>", times=100), RetryLater),
+        (status(200, b"", times=100), RetryLater),
+        (status(204, b"", times=100), RetryLater),
+        (status(200, b"null", times=100), RetryLater),
+        (status(200, b"[]", times=100), RetryLater),
     ],
 )
 def test_an_error_is_never_not_found(world: World, fault: Fault, kind: type) -> None:

@@ -10,7 +10,7 @@ from fault_server import Request, atlas, is_bulk_write, status
 from purview_world import World, deliver, exotic, folder, lake, process_name
 
 from adb_lineage.catalog import ATLAS
-from adb_lineage.errors import FixNeeded
+from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.purview import typedefs
 from adb_lineage.purview.types import PLACEHOLDER, PLACEHOLDER_COLUMN, TypeBook
 
@@ -164,9 +164,14 @@ def test_a_refusal_of_the_types_is_to_be_mended(world: World) -> None:
         world.client().ensure_types()
 
 
-def test_an_empty_answer_is_no_reason_to_crash(world: World) -> None:
-    world.front.fail(status(200, {"entityDefs": None}, fits=lambda r: r.method == "GET"))
-    world.client().ensure_types()
+@pytest.mark.parametrize("body", [{"entityDefs": None}, {"entityDefs": []}, [1], b"null", b'"text"', b""])
+def test_an_empty_answer_is_no_list_of_types(world: World, body: Any) -> None:
+    world.front.fail(status(200, body, fits=lambda r: r.method == "GET"))
+    catalog = world.client()
+    with pytest.raises(RetryLater):
+        catalog.ensure_types()
+    assert world.front.requests(changes) == []
+    catalog.ensure_types()
 
 
 def test_the_data_is_valid_by_todays_rules() -> None:

@@ -183,25 +183,29 @@ def drop_temporary_view(reading: Reading) -> Skip:
 
 
 def _resolved(reading: Reading) -> Optional[Dataset]:
-    """The table below a V2 command: a resolved table or identifier, or (Spark 3.0, Delta) the command's own members."""
+    """The table below a V2 command: a resolved table or identifier; or (Spark 3.0, Delta) the command's own members."""
     jvm = reading.jvm
     holder = jvm.attempt(reading.java, "table")
     if holder is None:
         holder = jvm.attempt(reading.java, "child")
     if holder is None:
-        return None
-    catalog, name = jvm.attempt(holder, "catalog"), jvm.attempt(holder, "identifier")
-    if name is None:  # Spark 3.0 and 3.1: the command has them; Delta: the member is the table itself
-        catalog, name = jvm.attempt(reading.java, "catalog"), jvm.attempt(reading.java, "ident")
-    v1_name = name_of_identifier(jvm, name) if _is_v1(reading, name) else None
-    if v1_name is not None:
-        return reading.surroundings.existing(v1_name)
-    table = jvm.attempt(holder, "table")
+        holder = reading.java
+    catalog = _member(reading, holder, "catalog")
+    name = _member(reading, holder, "identifier") or _member(reading, holder, "ident")
+    if reading.jvm.class_name(name).endswith(".TableIdentifier"):
+        v1_name = name_of_identifier(jvm, name)
+        return reading.surroundings.existing(v1_name) if v1_name is not None else None
+    table = _member(reading, holder, "table")
     if table is None and name is not None:
         return existing_table(reading, catalog, name)
     found = v2_table(reading, holder if table is None else table, catalog, name, None)
     return found[0] if found else None
 
 
-def _is_v1(reading: Reading, name: Any) -> bool:
-    return reading.jvm.class_name(name).endswith(".TableIdentifier")
+def _member(reading: Reading, holder: Any, name: str) -> Any:
+    """A member that some nodes have as it is and others in an Option."""
+    value = reading.jvm.attempt(holder, name)
+    kind = reading.jvm.class_name(value)
+    if kind in ("scala.Some", "scala.None$"):
+        return reading.jvm.content(value)
+    return value

@@ -62,6 +62,13 @@ def create_table_as_select(reading: Reading) -> Write:
     return _new_table(reading, "table", lifecycle_of_mode(mode, True))
 
 
+@command("SaveAsV1TableCommand")
+def save_as_table(reading: Reading) -> Write:
+    """What `saveAsTable` is from Spark 4.1 on; the CTAS or the INSERT that it runs is nested."""
+    mode = reading.jvm.text(reading.jvm.ask(reading.java, "mode"))
+    return _new_table(reading, "tableDesc", lifecycle_of_mode(mode, True))
+
+
 @command("CreateHiveTableAsSelectCommand", "OptimizedCreateHiveTableAsSelectCommand")
 def create_hive_table_as_select(reading: Reading) -> Write:
     """CTAS into a Hive SerDe table."""

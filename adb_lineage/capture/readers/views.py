@@ -42,7 +42,10 @@ def create_v2_view(reading: Reading) -> Write:
 
 def _definition(reading: Reading) -> str:
     """The parameter with the definition's plan: `plan` from Spark 3.2 on, where it is analysed; `child` before."""
-    return "child" if "child" in reading.node.fields else "plan"
+    if "child" not in reading.node.fields:
+        return "plan"
+    reading.note("this Spark gives the view's definition before its analysis: what it reads is not known")
+    return "child"
 
 
 def _aliases(reading: Reading) -> Tuple[str, ...]:

@@ -1,0 +1,18 @@
+// What a Scala notebook would hold.
+package doubles
+
+import org.apache.spark.sql.Encoders
+import org.apache.spark.sql.api.java.UDF1
+
+class Twice extends UDF1[java.lang.Long, java.lang.Long] {
+  override def call(value: java.lang.Long): java.lang.Long = value * 2
+}
+
+class Upper extends org.apache.spark.api.java.function.MapFunction[String, String] {
+  override def call(value: String): String = value.toUpperCase
+}
+
+object Typed {
+  def upper(session: @SESSION@, from: String, to: String): Unit =
+    session.read.parquet(from).select("v").as(Encoders.STRING).map(new Upper, Encoders.STRING).write.parquet(to)
+}
