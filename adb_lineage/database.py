@@ -72,7 +72,7 @@ class Database:
         )
         return (pages - free) * size
 
-    def shrink(self, pages: int = 1024) -> None:
+    def shrink(self, pages: int = 4096) -> None:
         """Give at most so many free pages back to the file system."""
         self._after_fork()
         with self._lock:

@@ -43,13 +43,13 @@ def build_sessions(spark: SparkSession) -> None:
     spark.read.json(f"{RAW}/web/clicks").createOrReplaceTempView("clicks")
     spark.sql("""
         CREATE TABLE shop.web_sessions USING parquet AS
-        SELECT customer AS customer_id,
+        SELECT customer.id AS customer_id,
                count(DISTINCT session) AS sessions,
                count(*) AS clicks,
                max(clicked_at) AS last_seen
         FROM clicks
-        WHERE customer IS NOT NULL
-        GROUP BY customer
+        WHERE customer.id IS NOT NULL
+        GROUP BY customer.id
     """)
 
 

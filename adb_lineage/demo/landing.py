@@ -59,7 +59,8 @@ def _clicks(folder: Path, chance: random.Random) -> None:
             moment = _FIRST_DAY + timedelta(minutes=chance.randrange(60 * 24 * 59))
             known = chance.random() < 0.8
             file.write(json.dumps({
-                "session": f"s{chance.randrange(200)}", "customer": chance.randint(1, CUSTOMERS) if known else None,
+                "session": f"s{chance.randrange(200)}",
+                "customer": {"id": chance.randint(1, CUSTOMERS) if known else None},
                 "page": f"/item/{chance.randrange(30)}",
                 "clicked_at": moment.isoformat(),
             }) + "\n")
