@@ -1,6 +1,7 @@
 """Statements that change what a table is: CREATE, ALTER, RENAME, TRUNCATE, DROP, and loading files into one."""
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any, Optional, Tuple
 
@@ -28,8 +29,7 @@ def create_table(reading: Reading) -> Write:
     if name is None:
         return Write(query="")
     location = location_of(reading, table) or reading.surroundings.default_location(name)
-    described = reading.node.fields.get("table")
-    schema = fields_of(described.get("schema")) if isinstance(described, dict) else ()
+    schema = fields_of(json.loads(reading.jvm.ask(table, "schema", "json")))
     return Write(reading.surroundings.table(name, location).with_schema(schema), "CREATE", "")
 
 
