@@ -115,7 +115,7 @@ def _renamed(reading: Reading, old: TableName, new: TableName) -> Write:
     before = surroundings.existing(old)
     link = surroundings.symlink(new)
     folder, _, last = before.name.rpartition("/")
-    if before.key == (surroundings.symlink(old).namespace, surroundings.symlink(old).name):
+    if before.key == surroundings.table(old, None).key:
         after = surroundings.table(new, None)
     elif last == old.table.lower() and before.key == _default_key(reading, old):
         after = replace(before, name=f"{folder}/{new.table}", symlinks=(link,))
