@@ -193,12 +193,13 @@ class Capture:
                      self.tap.rdds, finished.stream_run)
 
     def _job(self, finished: Finished, jvm: Jvm) -> Captured:
-        """An RDD job that wrote: its sources are those of its RDD."""
+        """An RDD job that wrote, or handed its rows to a function: its sources are those of its RDD."""
         found = self.tap.rdds.sources(finished.query, jvm)
+        outputs: Tuple[Output, ...] = ()
         if finished.path:
-            dataset = from_path(finished.path)
-        else:
-            dataset = Dataset("unknown", finished.format or "an output without a path", known=False)
+            outputs = (Output(from_path(finished.path)),)
+        elif not finished.function:
+            outputs = (Output(Dataset("unknown", finished.format or "an output without a path", known=False)),)
         inputs = {one.key: one for one in found.datasets}
         notes = list(found.notes)
         for number in found.checkpoints:
@@ -208,7 +209,8 @@ class Capture:
             else:
                 inputs.update({one.key: one for datasets in plan.leaves.values() for one in datasets})
         name = self.tap.rdds.name(finished.query, jvm) or "RDD"
-        return Captured(finished, Analysis(name, tuple(inputs.values()), (Output(dataset),), notes=tuple(notes)))
+        skipped = "" if inputs or outputs else "the job reads no dataset"
+        return Captured(finished, Analysis(name, tuple(inputs.values()), outputs, skipped=skipped, notes=tuple(notes)))
 
     def _of_stream(self, finished: Finished) -> bool:
         """Whether this was about a streaming query as such; what runs within its batches is analysed like any query."""

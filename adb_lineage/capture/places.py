@@ -24,7 +24,7 @@ class Places:
     def remember(self, dataset: Dataset) -> None:
         """A dataset with a table's name beside its location; one that has the name alone tells nothing."""
         for link in dataset.symlinks:
-            if dataset.key != (link.namespace, link.name):
+            if dataset.name != link.name:
                 with self._lock:
                     self._tables[_key(link)] = dataset.key
                     self._tables.move_to_end(_key(link))

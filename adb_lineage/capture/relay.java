@@ -70,7 +70,7 @@ public final class Relay extends SparkListener {
     }
   }
 
-  /** A running job that writes without Spark SQL. */
+  /** A running job that takes data elsewhere without Spark SQL. */
   private static final class Job {
     final Object rdd;
     final String header;
@@ -123,7 +123,7 @@ public final class Relay extends SparkListener {
     if (properties == null) return;
     String id = properties.getProperty("spark.sql.execution.id");
     String streamId = properties.getProperty(QUERY_ID);
-    if (id == null || streamId != null) noteWrite(job, properties, streamId);
+    if (id == null || streamId != null) noteJob(job, properties, streamId);
     if (id == null) return;
     synchronized (this) {
       if (asleep() || contexts.containsKey(id)) return;
@@ -237,28 +237,26 @@ public final class Relay extends SparkListener {
     }
   }
 
-  /** Remembers a job whose result stage writes files through Hadoop's output formats: what RDD.saveAs… does. */
-  private void noteWrite(SparkListenerJobStart job, Properties properties, String streamId) {
+  /**
+   * Remembers a job outside Spark SQL that takes data elsewhere: its result stage writes files through Hadoop's output
+   * formats, as RDD.saveAs… does, or hands its rows to a function of the user's, as foreach and foreachPartition do.
+   */
+  private void noteJob(SparkListenerJobStart job, Properties properties, String streamId) {
     Object active = unwrap(get(call(call(context, "dagScheduler"), "jobIdToActiveJob"), Integer.valueOf(job.jobId())));
     Object stage = call(active, "finalStage");
-    Object function = call(stage, "func");
-    if (function == null || function.getClass().getName().indexOf("SparkHadoopWriter") < 0) return;
-    Object configuration = null;
-    java.lang.reflect.Field[] fields = function.getClass().getDeclaredFields();
-    for (int i = 0; i < fields.length && configuration == null; i++) {
-      Object value = value(fields[i], function);
-      if (value != null && value.getClass().getName().endsWith("WriteConfigUtil")) {
-        configuration = call(field(value, "conf"), "value");
-      }
-    }
-    if (!(configuration instanceof org.apache.hadoop.conf.Configuration)) return;
-    org.apache.hadoop.conf.Configuration conf = (org.apache.hadoop.conf.Configuration) configuration;
+    org.apache.hadoop.conf.Configuration conf = outputConfiguration(call(stage, "func"));
+    String action = String.valueOf(call(stage, "name"));
+    if (conf == null && (streamId != null || !action.startsWith("foreach"))) return;
     StringBuilder header = new StringBuilder();
     add(header, "kind", "job");
     add(header, "executionId", String.valueOf(job.jobId()));
     add(header, "startTime", String.valueOf(job.time()));
-    add(header, "path", conf.get(OUTPUT_FOLDER));
-    add(header, "format", conf.get("mapreduce.job.outputformat.class", conf.get("mapred.output.format.class")));
+    if (conf == null) {
+      add(header, "executionName", action.indexOf(' ') < 0 ? action : action.substring(0, action.indexOf(' ')));
+    } else {
+      add(header, "path", conf.get(OUTPUT_FOLDER));
+      add(header, "format", conf.get("mapreduce.job.outputformat.class", conf.get("mapred.output.format.class")));
+    }
     String allowed = allowed(properties);
     if (!"".equals(allowed)) header.append('&').append(allowed);
     synchronized (this) {
@@ -266,6 +264,20 @@ public final class Relay extends SparkListener {
       put(jobs, Integer.valueOf(job.jobId()),
           new Job(call(stage, "rdd"), header.toString(), streamId == null ? null : stream(streamId, null)));
     }
+  }
+
+  /** The configuration of the output format that a result stage's function writes with, null for any other function. */
+  private static org.apache.hadoop.conf.Configuration outputConfiguration(Object function) {
+    if (function == null || function.getClass().getName().indexOf("SparkHadoopWriter") < 0) return null;
+    java.lang.reflect.Field[] fields = function.getClass().getDeclaredFields();
+    for (int i = 0; i < fields.length; i++) {
+      Object value = value(fields[i], function);
+      if (value != null && value.getClass().getName().endsWith("WriteConfigUtil")) {
+        Object conf = call(field(value, "conf"), "value");
+        if (conf instanceof org.apache.hadoop.conf.Configuration) return (org.apache.hadoop.conf.Configuration) conf;
+      }
+    }
+    return null;
   }
 
   private void onStreamStart(Object event) {

@@ -45,8 +45,9 @@ def describe(row: Row) -> List[str]:
     """The lines that tell one statement."""
     lines = [f"{_when(row)}  {_state(row)}{_where(row)}"]
     statement = " ".join(str(row.get("statement", "")).split())
-    if statement or row.get("operation"):
-        lines.append(f"  {statement or '(no SQL text)'}" + (f"  [{row['operation']}]" if row.get("operation") else ""))
+    operation = " by ".join(str(row[key]) for key in ("operation", "function") if row.get(key))
+    if statement or operation:
+        lines.append(f"  {statement or '(no SQL text)'}" + (f"  [{operation}]" if operation else ""))
     if row.get("failed"):
         lines.append(f"  failed in Spark: {row['failed']}")
     if row.get("reason"):

@@ -31,7 +31,7 @@ class UnityCatalogV2Proxy extends TableCatalog {
   override def createTable(
       ident: Identifier, schema: StructType, partitions: Array[Transform],
       properties: util.Map[String, String]): Table = {
-    val location = Option(properties.get("location")).getOrElse(s"$root/tables/${ident.hashCode.toHexString}")
+    val location = Option(properties.get("location")).getOrElse(s"$root/tables/id-of-${ident.name()}")
     val storage = CatalogStorageFormat.empty.copy(locationUri = Some(new Path(location).toUri))
     val table = DeltaTableV2(new Path(location), Some(CatalogTable(
       TableIdentifier(ident.name(), ident.namespace().lastOption), CatalogTableType.MANAGED, storage, schema)), schema)

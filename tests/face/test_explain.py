@@ -32,7 +32,7 @@ def test_a_captured_statement_is_told_with_all_that_is_known_of_it(record, capsy
     assert main(["explain"]) == 0
     assert capsys.readouterr().out.splitlines()[:9] == [
         "2026-11-23 01:02:03Z  captured  ada@example.com, /Users/ada/заметки, job 12 run 34, cell 56",
-        "  insert into t select * from u  [InsertIntoHadoopFs]",
+        "  insert into t select * from u  [InsertIntoHadoopFs by command]",
         "  reads   abfss://lake@acct.dfs.core.windows.net/u",
         "  writes  file:/w/t",
         "  note: relation x.Y is of an unknown kind",

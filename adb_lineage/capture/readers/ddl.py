@@ -1,6 +1,7 @@
 """Statements that change what a table is: CREATE, ALTER, RENAME, TRUNCATE, DROP, and loading files into one."""
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any, Optional, Tuple
 
@@ -28,8 +29,7 @@ def create_table(reading: Reading) -> Write:
     if name is None:
         return Write(query="")
     location = location_of(reading, table) or reading.surroundings.default_location(name)
-    described = reading.node.fields.get("table")
-    schema = fields_of(described.get("schema")) if isinstance(described, dict) else ()
+    schema = fields_of(json.loads(reading.jvm.ask(table, "schema", "json")))
     return Write(reading.surroundings.table(name, location).with_schema(schema), "CREATE", "")
 
 
@@ -115,7 +115,7 @@ def _renamed(reading: Reading, old: TableName, new: TableName) -> Write:
     before = surroundings.existing(old)
     link = surroundings.symlink(new)
     folder, _, last = before.name.rpartition("/")
-    if before.key == (surroundings.symlink(old).namespace, surroundings.symlink(old).name):
+    if before.key == surroundings.table(old, None).key:
         after = surroundings.table(new, None)
     elif last == old.table.lower() and before.key == _default_key(reading, old):
         after = replace(before, name=f"{folder}/{new.table}", symlinks=(link,))
