@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 import pytest
 import yaml
+from openlineage.client.transport import get_default_factory
 
 from adb_lineage.errors import SettingsError
 from adb_lineage.openlineage_client import OpenLineageClient, event_v2
@@ -79,7 +80,13 @@ def lineage(server):
 EXPECTED = ["azure_datalake_gen2_path", "azure_datalake_gen2_path", "databricks_process"]
 
 
-@pytest.mark.parametrize("wrap", ["plain", "composite", "transform"])
+def wraps():
+    """The floor version of the client has no transform; `.ci/run` runs this file with the newest client, too."""
+    known = get_default_factory().transports
+    return ["plain", *(kind for kind in ("composite", "transform") if kind in known)]
+
+
+@pytest.mark.parametrize("wrap", wraps())
 def test_events_of_any_producer_reach_the_catalog(server, section, wrap, tmp_path):
     config = {
         "plain": section,
@@ -90,10 +97,7 @@ def test_events_of_any_producer_reach_the_catalog(server, section, wrap, tmp_pat
                                            "job_namespace_replace_transformer.JobNamespaceReplaceTransformer",
                       "transformer_properties": {"new_job_namespace": "renamed"}},
     }[wrap]
-    try:
-        client = OpenLineageClient(config={"transport": config})
-    except ImportError as missing:  # the floor version of the client has no such transformer
-        pytest.skip(str(missing))
+    client = OpenLineageClient(config={"transport": config})
     emit_all(client)
     transport = purview_of(client.transport)
     assert transport.wait_for_completion(30), transport.delivery.status()

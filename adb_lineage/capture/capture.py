@@ -121,7 +121,7 @@ class Capture:
             counters = self.tap.counters()
         except Exception:  # noqa: BLE001  no JVM, nothing to wait for
             return True
-        return counters.get("waiting", 0) == 0 and counters.get("leased", 0) <= self._executions.held and not self._busy
+        return counters.get("waiting", 0) == 0 and counters.get("leased", 0) == 0 and not self._busy
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -167,6 +167,9 @@ class Capture:
             self.counters["repeated"] += 1
             self.tap.done(finished)
             return
+        captured.finished = replace(finished, query=None)
+        if finished.root_id != finished.execution_id:
+            self.tap.done(finished)  # its root may run for hours: until then the JVM need not keep it
         for ready in self._executions.add(captured):
             self._emit(ready)
 
@@ -222,7 +225,6 @@ class Capture:
             self.counters["repeated"] += 1
             for captured in self._executions.release(finished.execution_id):
                 self._streams.add(finished.stream_run, captured)
-                self.tap.done(captured.finished)
             self._streams.batch(finished)
             return True
         return False
@@ -311,8 +313,7 @@ class Capture:
         run_id = built.run_id if built else identity(self.application, finished)
         self._record.note(run_id, **_facts(captured, reason, environment, built))
         self._remember(captured)
-        for part in (*captured.parts, finished):
-            self.tap.done(part)
+        self.tap.done(finished)
 
     def _note_lost(self) -> None:
         """What the tap could not hand over, in the record: one row for the application."""

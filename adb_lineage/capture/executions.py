@@ -27,7 +27,6 @@ class Captured:
     statistics: Dict[Key, Dict[str, int]] = field(default_factory=dict)
     seconds: float = 0.0
     round_trips: int = 0
-    parts: List[Finished] = field(default_factory=list)
 
 
 class Executions:
@@ -49,11 +48,6 @@ class Executions:
     def release(self, root_id: int) -> List[Captured]:
         """What waits for a root that stands for itself: the micro-batch of a stream."""
         return self._waiting.pop(root_id, [])
-
-    @property
-    def held(self) -> int:
-        """How many executions wait for their root."""
-        return sum(map(len, self._waiting.values()))
 
     def rest(self) -> List[Captured]:
         """What still waits for a root that will not come."""
@@ -101,8 +95,6 @@ def _fold(root: Captured, nested: List[Captured]) -> Captured:
         for key, numbers in part.statistics.items():
             counted.append(numbers)
             root.statistics.setdefault(key, numbers)
-        root.parts.append(part.finished)
-        root.parts.extend(part.parts)
     if len(analysis.outputs) == 1 and counted:  # whichever part wrote, it wrote the one output
         root.statistics = {analysis.outputs[0].dataset.key: counted[0]}
     root.analysis = analysis

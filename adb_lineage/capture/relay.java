@@ -2,6 +2,7 @@ package adb.lineage;
 
 import java.io.PrintWriter;
 import java.io.StringWriter;
+import java.lang.ref.SoftReference;
 import java.net.URLEncoder;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -16,42 +17,55 @@ import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerApplicationEnd;
 import org.apache.spark.scheduler.SparkListenerEvent;
+import org.apache.spark.scheduler.SparkListenerExecutorMetricsUpdate;
 import org.apache.spark.scheduler.SparkListenerJobEnd;
 import org.apache.spark.scheduler.SparkListenerJobStart;
 import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
 import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart;
 
 /**
- * Hands finished SQL executions, RDD jobs that wrote, and ended streaming queries to readers that poll. Compiled in the driver JVM by Spark's own Janino, hence no
- * generics, no lambdas. The listener thread only puts one object into a bounded queue. Members that differ between
+ * Hands finished SQL executions, RDD jobs that wrote, and ended streaming queries to readers that poll. Compiled in the
+ * driver JVM by Spark's own Janino, hence no generics, no lambdas. The listener thread only puts one object into a
+ * bounded queue. When nobody has polled for a while the relay sleeps and keeps nothing. Members that differ between
  * Spark versions and Databricks' fork are found by name.
  */
 public final class Relay extends SparkListener {
 
   /**
    * Something that has finished; `header` is URL-encoded `key=value&key=value`, so one Py4J call brings all of it.
-   * `query` is the QueryExecution, the RDD of a job, or null; `stream` the streaming query it belongs to, or null.
+   * `query` is the QueryExecution, the RDD of a job, or null; `stream` the streaming query it belongs to, or null. A
+   * query holds its plans and what they broadcast: while it waits the JVM may take it back rather than run out of memory.
    */
   public static final class Item {
     public final long id;
-    public final Object query;
     public final String session;
+    private final SoftReference query;
     private final String header;
     private final Stream stream;
+    private Object taken;
     String reader;
 
     Item(long id, Object query, String session, String header, Stream stream) {
       this.id = id;
-      this.query = query;
+      this.query = query == null ? null : new SoftReference(query);
       this.session = session;
       this.header = header;
       this.stream = stream;
     }
 
     public long id() { return id; }
-    public Object query() { return query; }
+    public Object query() { return taken; }
     public String header() { return header; }
     public Object stream() { return stream == null ? null : stream.execution; }
+
+    /** Keeps the query for the reader; false when it is gone. */
+    boolean take(String reader) {
+      this.reader = reader;
+      taken = query == null ? null : query.get();
+      return query == null || taken != null;
+    }
+
+    void giveBack() { taken = null; }
   }
 
   /** A run of a streaming query. All of it goes to one reader, who knows what came before. */
@@ -174,6 +188,11 @@ public final class Relay extends SparkListener {
     }
   }
 
+  /** Comes every few seconds, also when nobody runs anything: what no reader fetched in time is let go. */
+  public synchronized void onExecutorMetricsUpdate(SparkListenerExecutorMetricsUpdate update) {
+    if (asleep()) forget();
+  }
+
   public synchronized void onApplicationEnd(SparkListenerApplicationEnd end) {
     ended = true;
     notifyAll();
@@ -224,6 +243,7 @@ public final class Relay extends SparkListener {
     synchronized (this) {  // as a modifier, Janino would lock the class: it makes private methods static
       seen++;
       if (asleep()) {
+        forget();
         unheard++;
         return;
       }
@@ -364,7 +384,10 @@ public final class Relay extends SparkListener {
         Item item = (Item) items.next();
         if ((session == null || item.session == null || session.equals(item.session)) && mayTake(reader, item, now)) {
           items.remove();
-          item.reader = reader;
+          if (!item.take(reader)) {
+            dropped++;
+            continue;
+          }
           if (item.stream != null) item.stream.reader = reader;
           leased.put(Long.valueOf(item.id), item);
           return item;
@@ -392,7 +415,7 @@ public final class Relay extends SparkListener {
   /** True once the application has ended and every item is done: no reader need come back. */
   public synchronized boolean exhausted() { return ended && waiting.isEmpty() && leased.isEmpty(); }
 
-  /** `key=value&…`: counters since the start. `dropped`: queue full; `unheard`: nobody polled. */
+  /** `key=value&…`: counters since the start. `dropped`: queue or memory full; `unheard`: nobody polled. */
   public synchronized String counters() {
     return "seen=" + seen + "&dropped=" + dropped + "&unheard=" + unheard + "&waiting=" + waiting.size()
         + "&leased=" + leased.size() + "&readers=" + lastSeen.size();
@@ -405,6 +428,7 @@ public final class Relay extends SparkListener {
       Long heard = (Long) lastSeen.get(item.reader);
       if (heard == null || now - heard.longValue() > leaseMillis * 1000000L) {
         items.remove();
+        item.giveBack();
         back.add(item);
       }
     }
@@ -421,8 +445,9 @@ public final class Relay extends SparkListener {
   private boolean asleep() { return System.nanoTime() - lastPoll > sleepMillis * 1000000L; }
 
   private void forget() {
-    unheard += waiting.size();
+    unheard += waiting.size() + leased.size();
     waiting.clear();
+    leased.clear();
     starts.clear();
     contexts.clear();
     jobs.clear();

@@ -87,7 +87,7 @@ class Streams:
         if stream is None:
             return False
         if captured.analysis.outputs and not captured.finished.failure:
-            stream.pending.append(replace(captured, finished=_slim(captured.finished), parts=[]))
+            stream.pending.append(replace(captured, finished=_slim(captured.finished)))
             if len(stream.pending) > MAX_PENDING:
                 self._settle(stream, captured.finished)
         return True

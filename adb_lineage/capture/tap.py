@@ -270,8 +270,13 @@ class _Listener:
         implements = ["org.apache.spark.sql.util.QueryExecutionListener"]
 
 
-def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
-    """A relay that is on no bus yet."""
+def new_relay(context: Any, capacity: int, allowed: Sequence[str], *, lease: int = LEASE_MILLIS,
+              sleep: int = SLEEP_MILLIS) -> Any:
+    """A relay that is on no bus yet.
+
+    It hands out what a reader had taken once that one was silent for `lease` milliseconds, and lets everything go when
+    nobody polled for `sleep`.
+    """
     lang = context._jvm.java.lang
     relay_class = compiled_class(context, RELAY_SOURCE, "Relay")
     prefixes = context._gateway.new_array(lang.String, len(allowed))
@@ -280,8 +285,8 @@ def new_relay(context: Any, capacity: int, allowed: Sequence[str]) -> Any:
     arguments = context._gateway.new_array(lang.Object, 5)
     arguments[0] = context._jsc.sc()
     arguments[1] = capacity
-    arguments[2] = lang.Long.valueOf(str(LEASE_MILLIS))
-    arguments[3] = lang.Long.valueOf(str(SLEEP_MILLIS))
+    arguments[2] = lang.Long.valueOf(str(lease))
+    arguments[3] = lang.Long.valueOf(str(sleep))
     arguments[4] = prefixes
     return relay_class.getConstructors()[0].newInstance(arguments)
 
