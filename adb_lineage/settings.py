@@ -7,16 +7,20 @@ type is ours, default.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 import re
 import tempfile
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Tuple
+from typing import Any, Dict, List, Mapping, MutableMapping, Optional, Tuple
 
 from adb_lineage.errors import SettingsError
 
 ENVIRONMENT_PREFIX = "ADB_LINEAGE_"
 SPARK_PREFIX = "spark.adb_lineage."
+CONF_VARIABLE = "_ADB_LINEAGE_SPARK_CONF"
+"""Where a driver's Python leaves our lines of its Spark conf (JSON) for `adb-lineage` started from a notebook."""
+
 SECRET_MASK = "********"
 AUTH = ("auto", "client_secret", "certificate", "managed_identity", "workload_identity", "service_credential",
         "azure_cli", "basic", "none")
@@ -66,8 +70,8 @@ class Settings:
     namespace: str = _setting("", "OpenLineage job namespace; empty means the workspace, else `default`")
     session_only: bool = _setting(False, "capture the own Spark session only, not the whole driver")
     jobs_api: bool = _setting(False, "ask Databricks' Jobs API for what the driver cannot know of a job")
-    cell_seconds: float = _setting(0.0, "longest time that the end of a cell waits for delivery in an open notebook; "
-                                        "in a job it waits up to exit_seconds", least=0)
+    cell_seconds: float = _setting(0.0, "longest time that the end of a cell waits for delivery in an open notebook, "
+                                        "whose Python lives on; in a job it waits up to exit_seconds", least=0)
     capture_seconds: float = _setting(5.0, "longest time spent on one query, on our own thread", least=0.01)
     plan_bytes: int = _setting(64 << 20, "plans above it are captured without columns", least=0)
     column_edges: int = _setting(100_000, "most column edges of one query", least=0)
@@ -111,6 +115,8 @@ class Settings:
              file_config: Optional[Mapping[str, Any]] = None) -> Settings:
         """Merge the sources; `file_config` is the transport section of `openlineage.yml` without its `type`.
 
+        Without a `spark_conf` it is the one that the driver's Python left for its children, see `leave_conf`.
+
         Raises SettingsError for an unknown key or a bad value, naming the key, the source, the value, the allowed.
         """
         environ = os.environ if environ is None else environ
@@ -119,7 +125,8 @@ class Settings:
             ("environment", _prefixed(environ, ENVIRONMENT_PREFIX, lower=True)),
             ("Azure environment", {one.name: environ[one.metadata["environment"]] for one in _fields()
                                    if environ.get(one.metadata["environment"])}),
-            ("Spark conf", _prefixed(spark_conf or {}, SPARK_PREFIX, lower=False)),
+            ("Spark conf", _prefixed(left_conf(environ) if spark_conf is None else spark_conf, SPARK_PREFIX,
+                                     lower=False)),
             ("openlineage.yml", dict(file_config or {})),
         ]
         known = {one.name: one for one in _fields()}
@@ -162,6 +169,19 @@ class SettingRow:
     shown: Any
     source: str
     text: str
+
+
+def leave_conf(spark_conf: Mapping[str, str], environ: MutableMapping[str, str]) -> None:
+    """Leave our lines of the Spark conf to the processes that this one starts."""
+    ours = {key: value for key, value in spark_conf.items() if key.startswith(SPARK_PREFIX)}
+    if ours:
+        environ[CONF_VARIABLE] = json.dumps(ours)
+
+
+def left_conf(environ: Mapping[str, str]) -> Dict[str, str]:
+    """What `leave_conf` left; {} when nothing was."""
+    found: Dict[str, str] = json.loads(environ.get(CONF_VARIABLE, "{}"))
+    return found
 
 
 def default_data_dir(environ: Optional[Mapping[str, str]] = None) -> str:

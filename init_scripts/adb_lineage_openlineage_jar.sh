@@ -171,10 +171,24 @@ io.openlineage.spark.agent.OpenLineageSparkListener" "$@"
   write_conf 61-adb-lineage-openlineage.conf "$@"
 }
 
+# The intake is no Spark process, so it reads no Spark conf: key=value settings become its environment.
+intake_environment() {
+  local pair name
+  for pair in "$@"; do
+    name="ADB_LINEAGE_$(printf %s "${pair%%=*}" | tr '[:lower:]' '[:upper:]')"
+    case "$name" in
+    *[!A-Z0-9_]*) log "left out, not the name of a setting: ${pair%%=*}" ;;
+    *) [ -n "${!name:-}" ] || export "$name=${pair#*=}" ;;
+    esac
+  done
+  # that of the notebooks on this driver: what both routes have is told by the record in it
+  export ADB_LINEAGE_DATA_DIR="${ADB_LINEAGE_DATA_DIR:-$ROOT/local_disk0/adb_lineage}"
+  export ADB_LINEAGE_WORKSPACE="${ADB_LINEAGE_WORKSPACE:-${INIT_ADB_LINEAGE_WORKSPACE:-}}"
+}
+
 # Outlives this script, and starts itself again; a second one on the same source sees the lock and leaves.
 start_intake() {
-  ADB_LINEAGE_WORKSPACE="${ADB_LINEAGE_WORKSPACE:-${INIT_ADB_LINEAGE_WORKSPACE:-}}" \
-    setsid nohup "$PYTHON" -m adb_lineage intake --keep-alive "$@" </dev/null >>"$LOG" 2>&1 &
+  setsid nohup "$PYTHON" -m adb_lineage intake --keep-alive "$@" </dev/null >>"$LOG" 2>&1 &
   log "intake started: $*"
 }
 
@@ -184,6 +198,8 @@ is_driver || { log "nothing to do on a worker"; exit 0; }
 JAR="${INIT_ADB_LINEAGE_JAR:-}"
 [ -f "$JAR" ] || give_up "INIT_ADB_LINEAGE_JAR is '$JAR', which is not there"
 install_package "${INIT_ADB_LINEAGE_WHEEL:-adb_lineage}"
+# shellcheck disable=SC2086 # settings are words
+intake_environment ${INIT_ADB_LINEAGE_SETTINGS:-}
 JARS="$ROOT/mnt/driver-daemon/jars"
 { mkdir -p "$JARS" && cp -f "$JAR" "$JARS/"; } 2>>"$LOG" || give_up "$JARS cannot be written"
 if [ "${INIT_ADB_LINEAGE_TRANSPORT:-file}" = http ]; then

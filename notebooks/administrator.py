@@ -15,6 +15,7 @@
 # COMMAND ----------
 
 import adb_lineage
+from adb_lineage.cli import main
 from adb_lineage.databricks import autostart, compute
 
 print(compute.recognise(spark).words())
@@ -25,12 +26,11 @@ for key, value in autostart.report().items():
 
 # MAGIC %md
 # MAGIC ## 2. Settings, and where each comes from
-# MAGIC Secrets are masked.
+# MAGIC Secrets are masked. In a `%sh` cell each command below is `python -m adb_lineage settings`, `doctor`, `explain`.
 
 # COMMAND ----------
 
-# MAGIC %sh
-# MAGIC python -m adb_lineage settings
+exit_status = main(["settings"])
 
 # COMMAND ----------
 
@@ -40,8 +40,7 @@ for key, value in autostart.report().items():
 
 # COMMAND ----------
 
-# MAGIC %sh
-# MAGIC python -m adb_lineage doctor
+exit_status = main(["doctor"])
 
 # COMMAND ----------
 
@@ -62,36 +61,22 @@ print("delivered" if lineage.flush(60) else "not delivered yet: see the rows bel
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC ## 5. Explain: the newest queries of this driver
-# MAGIC Captured or skipped and why, the assets, the process in Purview, delivered or waiting and for what.
+# MAGIC ## 5. Explain: the newest queries of this driver, and its coverage
+# MAGIC Captured or skipped and why, the assets, the process in Purview, delivered or waiting and for what; then how much of
+# MAGIC all that this driver has run has lineage.
 
 # COMMAND ----------
 
-for row in lineage.status()["newest"]:
-    print(row["when"], row.get("notebook", ""), row["statement"])
-    print("   ", row["capture"], row["reason"], row.get("delivery", ""), row.get("delivery_reason", ""))
-    for asset in row.get("assets", []):
-        print("   ", asset["typeName"], asset["qualifiedName"], "found" if asset.get("found") else "not scanned yet")
+exit_status = main(["explain", "--last", "10"])
 
 # COMMAND ----------
 
 # MAGIC %md
-# MAGIC ## 6. Coverage
-# MAGIC What this driver has run, and how much of it has lineage.
-
-# COMMAND ----------
-
-for key, value in lineage.status()["coverage"].items():
-    print(f"{key}: {value}")
-
-# COMMAND ----------
-
-# MAGIC %md
-# MAGIC ## 7. Roll-out
+# MAGIC ## 6. Roll-out
 # MAGIC 1. One cluster: wheel as a cluster library, `ADB_LINEAGE_ACCOUNT` in its environment (`docs/install.md`, first way).
 # MAGIC 2. A team: the same in a cluster policy, so that nobody can leave it out.
 # MAGIC 3. Everybody: `init_scripts/adb_lineage_global.sh` as a global init script. A cluster opts out with
 # MAGIC    `ADB_LINEAGE_ENABLED=false`.
 # MAGIC
-# MAGIC Watch sections 5 and 6 for a day between the steps. Clusters with standard access mode, serverless and SQL
+# MAGIC Watch section 5 for a day between the steps. Clusters with standard access mode, serverless and SQL
 # MAGIC warehouses are not covered: section 1 says so on each, and what to do instead.

@@ -4,6 +4,8 @@
 # MAGIC
 # MAGIC Run this on a cluster with **dedicated** (single user) access mode. Nothing leaves the cluster: the lineage goes to a
 # MAGIC catalog inside this notebook's Python, which goes away with it. Only this notebook's own queries are captured.
+# MAGIC
+# MAGIC The wheel may also come from a volume: `%pip install /Volumes/main/tools/adb_lineage-0.1.0-py3-none-any.whl[catalog]`
 
 # COMMAND ----------
 
@@ -24,6 +26,7 @@ dbutils.library.restartPython()
 import adb_lineage
 from adb_lineage.catalog.server import CatalogServer
 
+adb_lineage.disable()  # where the cluster has lineage on already: this notebook is to show its own
 catalog = CatalogServer().start()
 lineage = adb_lineage.enable(spark, settings={"endpoint": catalog.url, "auth": "none", "session_only": True})
 display(lineage.status())

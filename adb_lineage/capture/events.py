@@ -28,7 +28,10 @@ MAX_SQL = 20_000
 
 @dataclass(frozen=True)
 class Application:
-    """The Spark application around the queries: what every event repeats."""
+    """The Spark application around the queries: what every event repeats.
+
+    `root` is the run of a scheduler that the application belongs to: `runId`, `namespace`, `name`, or nothing.
+    """
 
     id: str
     name: str
@@ -37,6 +40,7 @@ class Application:
     namespace: str
     host: str = ""
     logical_plan: bool = False
+    root: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def job_name(self) -> str:
@@ -153,10 +157,13 @@ def _suffix(analysis: Analysis) -> List[str]:
 
 
 def _run_facets(application: Application, environment: Mapping[str, Any]) -> Dict[str, Any]:
-    run = facet_v2.parent_run.Run(application.run_id(application.started, "application"))
-    job = facet_v2.parent_run.Job(application.namespace, application.job_name)
+    module, root = facet_v2.parent_run, application.root
+    run = module.Run(application.run_id(application.started, "application"))
+    job = module.Job(application.namespace, application.job_name)
+    outermost = module.Root(module.RootRun(root["runId"]), module.RootJob(root["namespace"], root["name"])) if root \
+        else None
     return {
-        "parent": facet_v2.parent_run.ParentRunFacet(run, job, producer=PRODUCER),
+        "parent": module.ParentRunFacet(run, job, outermost, producer=PRODUCER),
         "processing_engine": facet_v2.processing_engine_run.ProcessingEngineRunFacet(
             application.spark_version, "spark", __version__, producer=PRODUCER),
         "environment-properties": _custom_facet(

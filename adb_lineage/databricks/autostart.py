@@ -92,10 +92,13 @@ def command_line() -> List[str]:
 def report() -> Dict[str, Any]:
     """What became of the autostart in this process, for `status()` and `doctor`.
 
-    Keys: `stage` (`absent`, `refused`, `armed`, `starting`, `started`, `failed`), `refused` (why, or None), `error`,
-    `path` (folder of the copy that runs), `copies` (see `copies`).
+    Keys: `stage` (`absent`: nothing refused, but the `.pth` was not read; `refused`, `armed`, `starting`, `started`,
+    `failed`), `refused` (why, or None), `error`, `path` (folder of the copy that runs), `copies` (see `copies`).
     """
-    state = getattr(sys, MARKER, None) or {"stage": "absent", "refused": None, "error": "", "path": ""}
+    state = getattr(sys, MARKER, None)
+    if state is None:  # the `.pth` does not even load this module where it has no business
+        refused = refusal(os.environ, command_line(), os.getpid())
+        state = {"stage": "refused" if refused else "absent", "refused": refused, "error": "", "path": ""}
     return {**{key: state[key] for key in ("stage", "refused", "error", "path")}, "copies": copies()}
 
 

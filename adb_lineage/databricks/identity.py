@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import uuid
 from typing import Any, Dict, List, Mapping, Optional, Tuple
 
 _TAGS = "spark.databricks.clusterUsageTags."
@@ -53,7 +54,7 @@ def environment(sc_conf: Mapping[str, str], local_properties: Mapping[str, str],
                 found[key] = str(local_properties[name])
     _from_context(found, notebook_context or {})
     _from_patterns(found, sc_conf, local_properties)
-    run = _run(local_properties, notebook_context or {})
+    run = {**_run(local_properties, notebook_context or {}), **scheduler(sc_conf)}
     if found and run:
         found["adb_lineage.run"] = run
     if "spark.databricks.job.id" in found:
@@ -103,21 +104,28 @@ _CONTEXT_KEYS = (("orgId", "workspaceId"), (_TAGS + "clusterId", "clusterId"),
                  ("spark.databricks.job.type", "jobTaskType"), ("user", "user"), ("userId", "userId"))
 
 
-def parent(sc_conf: Mapping[str, str]) -> Dict[str, str]:
+def scheduler(conf: Mapping[str, str]) -> Dict[str, Dict[str, str]]:
     """The run that started this application, where its scheduler said so (Airflow's provider does, in the Spark conf).
 
-    Keys: `runId`, `namespace`, `name`, and `rootRunId`, `rootNamespace`, `rootName` of its outermost parent; empty
-    unless the first three are known. Source of the keys: openlineage_spark.md 1.9.
+    Keys: `parent` and `root` (its outermost parent), each with `runId`, `namespace` and `name`; the parent where no
+    root is told; empty when neither is whole. Source of the keys: openlineage_spark.md 1.9.
     """
-    found = {key: sc_conf.get(f"spark.openlineage.{name}", "") for key, name in _PARENT_KEYS}
-    if not (found["runId"] and found["namespace"] and found["name"]):
-        return {}
-    return {key: value for key, value in found.items() if value}
+    found = {part: told for part, prefix in (("parent", "parent"), ("root", "rootParent"))
+             for told in [{key: conf.get(f"spark.openlineage.{prefix}{name}", "") for key, name in _RUN_KEYS}]
+             if all(told.values()) and _is_uuid(told["runId"])}
+    return {"root": found["parent"], **found} if "parent" in found else {}
 
 
-_PARENT_KEYS = (("runId", "parentRunId"), ("namespace", "parentJobNamespace"), ("name", "parentJobName"),
-                ("rootRunId", "rootParentRunId"), ("rootNamespace", "rootParentJobNamespace"),
-                ("rootName", "rootParentJobName"))
+_RUN_KEYS = (("runId", "RunId"), ("namespace", "JobNamespace"), ("name", "JobName"))
+
+
+def _is_uuid(text: str) -> bool:
+    """OpenLineage refuses events with other run ids."""
+    try:
+        uuid.UUID(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _from_context(found: Dict[str, Any], context: Mapping[str, Any]) -> None:

@@ -15,17 +15,16 @@ import requests
 import tenacity
 
 from adb_lineage.errors import FixNeeded, GiveUp, RetryLater
+from adb_lineage.translate.redaction import redacted_parameters
 
 VERSIONS = ("2.2", "2.1")
 """Tried in this order; a workspace that does not know the first answers 404 with ENDPOINT_NOT_FOUND."""
 
-AZURE_DATABRICKS_SCOPE = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d/.default"
+AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
+"""The audience of Azure Databricks in Entra."""
+
 FAILURE_SECONDS = 300.0
 CACHED_RUNS = 1000
-_SECRET = "[redacted]"
-_SECRET_WORDS = ("password", "passwd", "pwd", "secret", "token", "credential", "sas", "accountkey", "account_key",
-                 "apikey", "api_key", "access_key", "connectionstring", "connection_string", "signature")
-
 Token = Callable[[], Optional[str]]
 """Gives a bearer token, or None where it does not apply; raises FixNeeded when it should have worked."""
 
@@ -33,8 +32,8 @@ Token = Callable[[], Optional[str]]
 class JobsApi:
     """Asks a workspace about runs. `tokens` are tried in order; `http` is a session, for connection reuse.
 
-    `seconds` bounds one request, `attempts` how often a throttled or failing one is repeated; `sleep` and `clock` are
-    there for tests. Thread-safe; one question at a time.
+    `seconds` bounds one request with its repetitions, of which there are `attempts` at most: the run's event waits for
+    the answer. `sleep` and `clock` are there for tests. Thread-safe; one question at a time.
     """
 
     def __init__(self, tokens: Optional[List[Token]] = None, *, http: Optional[requests.Session] = None,
@@ -55,6 +54,10 @@ class JobsApi:
     def offer_token(self, token: Optional[str]) -> None:
         """The notebook context's short-lived token: kept in memory, the newest one counts."""
         self._offered = token or self._offered
+
+    def add_token(self, token: Token) -> None:
+        """One more strategy, asked where those before it have none."""
+        self._tokens.append(token)
 
     def describe(self, environment: Mapping[str, Any]) -> Dict[str, Any]:
         """Facts of the task run that `environment` (see `identity.environment`) names; `{}` when they cannot be had.
@@ -124,14 +127,19 @@ class JobsApi:
         raise GiveUp(f"{host} serves none of the Jobs API's versions {', '.join(VERSIONS)}")
 
     def _retried(self, url: str, parameters: Mapping[str, str]) -> Dict[str, Any]:
-        """A Retry-After beats the ladder 0.5, 1, 2 seconds."""
+        """A Retry-After beats the ladder 0.5, 1, 2 seconds; a wait that would go beyond `seconds` is not begun."""
+        until = self._clock() + self._seconds
+
         def wait(state: tenacity.RetryCallState) -> float:
             error = state.outcome.exception() if state.outcome else None
             told = error.retry_after if isinstance(error, RetryLater) else None
-            return min(told, 30.0) if told is not None else 0.5 * 2.0 ** (state.attempt_number - 1)
+            return told if told is not None else 0.5 * 2.0 ** (state.attempt_number - 1)
+
+        def stop(state: tenacity.RetryCallState) -> bool:
+            return state.attempt_number >= self._attempts or self._clock() + wait(state) >= until
 
         retrying = tenacity.Retrying(retry=tenacity.retry_if_exception_type(RetryLater), wait=wait, reraise=True,
-                                     stop=tenacity.stop_after_attempt(self._attempts), sleep=self._sleep)
+                                     stop=stop, sleep=self._sleep)
         answer: Dict[str, Any] = retrying(self._once, url, parameters)
         return answer
 
@@ -178,8 +186,8 @@ def task_facts(run: Mapping[str, Any], parent: Mapping[str, Any], run_id: str,
         "clusterId": cluster or task.get("existing_cluster_id"), "notebookPath": detail.get("notebook_path"),
         "pythonFile": detail.get("python_file"), "packageName": detail.get("package_name"),
         "entryPoint": detail.get("entry_point"), "mainClassName": detail.get("main_class_name"),
-        "jarUri": detail.get("jar_uri"), "parameters": _redacted_list(detail.get("parameters")),
-        "baseParameters": _redacted(detail.get("base_parameters") or detail.get("named_parameters")),
+        "jarUri": detail.get("jar_uri"), "parameters": redacted_parameters(detail.get("parameters") or []),
+        "baseParameters": redacted_parameters(detail.get("base_parameters") or detail.get("named_parameters") or {}),
         "libraries": [library for library in task.get("libraries") or [] if isinstance(library, dict)],
     }
     facts["jobId"] = str(facts["jobId"]) if facts["jobId"] else None
@@ -197,56 +205,6 @@ def _task(run: Mapping[str, Any], run_id: str, task_key: Optional[str]) -> Mappi
     if keyed:
         return keyed[-1]  # a repair comes after the attempt that it repairs
     return tasks[0] if len(tasks) == 1 else {}
-
-
-def _redacted(parameters: Any) -> Dict[str, str]:
-    if not isinstance(parameters, dict):
-        return {}
-    return {str(key): _SECRET if _secret(str(key)) or _secret_value(str(value)) else str(value)
-            for key, value in parameters.items()}
-
-
-def _redacted_list(parameters: Any) -> List[str]:
-    """`--password x` hides x, `--password=x` keeps the name."""
-    if not isinstance(parameters, list):
-        return []
-    shown: List[str] = []
-    hide = False
-    for part in (str(parameter) for parameter in parameters):
-        name, equals, _ = part.partition("=")
-        if hide and not part.startswith("-"):
-            shown.append(_SECRET)
-            hide = False
-            continue
-        hide = part.startswith("-") and not equals and _secret(part)
-        if equals and _secret(name):
-            shown.append(f"{name}={_SECRET}")
-        else:
-            shown.append(_SECRET if _secret_value(part) else part)
-    return shown
-
-
-def _secret(name: str) -> bool:
-    plain = name.lower().replace("-", "_")
-    return any(word in plain for word in _SECRET_WORDS)
-
-
-def _secret_value(value: str) -> bool:
-    """Databricks tokens, SAS signatures, account keys and JSON web tokens, wherever they stand."""
-    return value.startswith(("dapi", "dkea", "eyJ")) or any(
-        mark in value for mark in ("sig=", "AccountKey=", "SharedAccessKey=", "Password=", "password="))
-
-
-def environment_tokens(environ: Mapping[str, str], http: requests.Session) -> List[Token]:
-    """The token strategies that the cluster's environment offers: a token, or a service principal of the workspace."""
-    def personal() -> Optional[str]:
-        return environ.get("DATABRICKS_TOKEN")
-
-    tokens: List[Token] = [personal]
-    if all(environ.get(name) for name in ("DATABRICKS_HOST", "DATABRICKS_CLIENT_ID", "DATABRICKS_CLIENT_SECRET")):
-        tokens.append(OAuthToken(environ["DATABRICKS_HOST"], environ["DATABRICKS_CLIENT_ID"],
-                                 environ["DATABRICKS_CLIENT_SECRET"], http))
-    return tokens
 
 
 class OAuthToken:
@@ -276,14 +234,13 @@ class OAuthToken:
         return self._token
 
 
-class EntraToken:
-    """An Entra identity (azure-identity's `TokenCredential`) with the Azure Databricks scope; it caches itself."""
+def entra_token(authorization: Callable[[], Optional[str]]) -> Token:
+    """A token strategy from what gives an `Authorization` header with the scope of Azure Databricks."""
+    def token() -> Optional[str]:
+        kind, _, value = (authorization() or "").partition(" ")
+        return value if kind == "Bearer" else None
 
-    def __init__(self, credential: Any) -> None:
-        self._credential = credential
-
-    def __call__(self) -> str:
-        return str(self._credential.get_token(AZURE_DATABRICKS_SCOPE).token)
+    return token
 
 
 def _base(host: str) -> str:
@@ -309,9 +266,17 @@ def _seconds(header: Optional[str]) -> Optional[float]:
         return None
 
 
-def from_environment(environ: Optional[Mapping[str, str]] = None) -> JobsApi:
-    """The usual instance: the notebook's token first, then what the environment offers."""
+def from_environment(environ: Optional[Mapping[str, str]] = None,
+                     authorization: Optional[Callable[[], Optional[str]]] = None) -> JobsApi:
+    """The usual instance. Its tokens, in this order: the notebook's, `DATABRICKS_TOKEN`, OAuth of the service principal
+    in `DATABRICKS_CLIENT_ID`, and the Entra identity that `authorization` speaks for (see `entra_token`)."""
+    environ = os.environ if environ is None else environ
     http = requests.Session()
     api = JobsApi(http=http)
-    api._tokens.extend(environment_tokens(os.environ if environ is None else environ, http))
+    api.add_token(lambda: environ.get("DATABRICKS_TOKEN"))
+    host, client, secret = (environ.get(f"DATABRICKS_{name}", "") for name in ("HOST", "CLIENT_ID", "CLIENT_SECRET"))
+    if host and client and secret:
+        api.add_token(OAuthToken(host, client, secret, http))
+    if authorization is not None:
+        api.add_token(entra_token(authorization))
     return api

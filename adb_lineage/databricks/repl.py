@@ -17,6 +17,9 @@ _LOG = logging.getLogger(__name__)
 SESSION_SECONDS = 30.0
 """How long `begin` looks for the session that a shell builds right after its SparkContext."""
 
+JOB_SHARE = 0.05
+"""Most of a job's time that its cells may wait for delivery."""
+
 
 def begin(context_class: Any, heard: Callable[[Callable[[], None]], None]) -> None:
     """Turn lineage on for the SparkContext that stands.
@@ -53,25 +56,40 @@ def _session(context_class: Any) -> Any:
 
 
 class CellBudget:
-    """How long the end of a cell may wait for delivery: `seconds` in a notebook that somebody has open, `job_seconds`
-    in a job, whose process may end with any cell.
+    """How long the end of a cell may wait for delivery.
 
-    A wait that was in vain makes the next one a second, then half of it and so on; one that was not restores it. So
-    with Purview down a job of any number of cells loses two seconds more than `job_seconds`.
+    In a notebook that somebody has open `seconds`, and 0 is right: its Python lives on and delivers while the user
+    reads the result. A job's Python may end with any cell, and which one is the last nobody tells: there it is
+    `job_seconds`, but over the whole job no more than that and `JOB_SHARE` of the time that the job has run. A wait
+    that was in vain makes the next one a second, then half of it and so on; one that was not restores it. So a job
+    of many cells is not held up by a Purview that is slow, and hardly by one that is down.
     """
 
-    def __init__(self, seconds: float, job_seconds: float) -> None:
+    def __init__(self, seconds: float, job_seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._full = {False: seconds, True: job_seconds}
         self._most = float("inf")
+        self._clock = clock
+        self._left = job_seconds
+        self._counted = clock()
 
     def seconds(self, job: bool) -> float:
         """The next wait; 0 when it is not worth one."""
-        next_one = min(self._full[job], self._most)
+        next_one = min(self._full[job], self._most, self._share() if job else float("inf"))
         return next_one if next_one >= 0.05 else 0.0
 
-    def waited(self, delivered: bool) -> None:
-        """Tell how the last wait ended."""
-        self._most = float("inf") if delivered else min(1.0, self._most / 2)
+    def waited(self, seconds: float, delivered: bool) -> None:
+        """Tell how long the last wait took, and how it ended."""
+        self._left = max(0.0, self._share() - seconds)
+        if delivered:
+            self._most = float("inf")
+        elif seconds >= min(1.0, self._most):  # a shorter one says nothing about the catalog
+            self._most = min(1.0, self._most / 2)
+
+    def _share(self) -> float:
+        now = self._clock()
+        self._left = min(self._full[True], self._left + JOB_SHARE * (now - self._counted))
+        self._counted = now
+        return self._left
 
 
 class Cells:
@@ -125,7 +143,9 @@ class Cells:
         seconds = self._budget.seconds(self._job)
         if seconds <= 0:
             return
+        started = time.monotonic()
         try:
-            self._budget.waited(self._flush(seconds))
+            delivered = self._flush(seconds)
+            self._budget.waited(time.monotonic() - started, delivered)
         except Exception as error:  # noqa: BLE001 - the same
             _LOG.debug("not flushed: %r", error)

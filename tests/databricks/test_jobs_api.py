@@ -7,6 +7,7 @@ from typing import Any, Dict, Iterator, List
 import pytest
 
 from adb_lineage.databricks import jobs_api
+from adb_lineage.errors import FixNeeded
 from tests.databricks.workspace import Workspace
 
 
@@ -31,19 +32,19 @@ def task(run_id: int = 222, **detail: Any) -> Dict[str, Any]:
 
 TASKS = [
     ({"notebook_task": {"notebook_path": "/nb", "base_parameters": {"day": "1", "password": "p"}}},
-     {"taskType": "notebook_task", "notebookPath": "/nb", "baseParameters": {"day": "1", "password": "[redacted]"}}),
+     {"taskType": "notebook_task", "notebookPath": "/nb", "baseParameters": {"day": "1", "password": "***"}}),
     ({"spark_python_task": {"python_file": "dbfs:/x.py", "parameters": ["--day", "1", "--token", "dapi1", "--key=v"]}},
      {"taskType": "spark_python_task", "pythonFile": "dbfs:/x.py",
-      "parameters": ["--day", "1", "--token", "[redacted]", "--key=v"]}),
+      "parameters": ["--day", "1", "--token", "***", "--key=v"]}),
     ({"python_wheel_task": {"package_name": "p", "entry_point": "main", "named_parameters": {"api_key": "k"}},
       "libraries": [{"whl": "dbfs:/p.whl"}]},
      {"taskType": "python_wheel_task", "packageName": "p", "entryPoint": "main", "libraries": [{"whl": "dbfs:/p.whl"}],
-      "baseParameters": {"api_key": "[redacted]"}}),
+      "baseParameters": {"api_key": "***"}}),
     ({"spark_jar_task": {"main_class_name": "a.B", "parameters": ["https://x/y?sig=abc", "--secret=s"]},
       "libraries": []},
-     {"taskType": "spark_jar_task", "mainClassName": "a.B", "parameters": ["[redacted]", "--secret=[redacted]"]}),
-    ({"spark_submit_task": {"parameters": ["--class", "X"]}},
-     {"taskType": "spark_submit_task", "parameters": ["--class", "X"]}),
+     {"taskType": "spark_jar_task", "mainClassName": "a.B", "parameters": ["https://x/y?sig=***", "--secret=***"]}),
+    ({"spark_submit_task": {"parameters": ["--class", "X", "dapi0123456789abcdef"]}},
+     {"taskType": "spark_submit_task", "parameters": ["--class", "X", "***"]}),
     ({"sql_task": {"warehouse_id": "w"}}, {"taskType": "sql_task"}),
     ({"gen_ai_compute_task": {"x": 1}}, {"taskType": "gen_ai_compute_task"}),
     ({}, {}),
@@ -95,9 +96,18 @@ def test_a_workspace_that_serves_2_1_only() -> None:
 def test_throttled_it_waits_as_long_as_it_is_told(workspace: Workspace) -> None:
     sleeps: List[float] = []
     workspace.answers = {"222": {"job_id": 11, "run_name": "x"}}
-    workspace.script = [(429, {"Retry-After": "7"}, {}), (503, {}, "down")]
+    workspace.script = [(429, {"Retry-After": "2"}, {}), (503, {}, "down")]
     assert api(sleeps).describe(environment(workspace))["name"] == "x"
-    assert sleeps == [7.0, 1.0]
+    assert sleeps == [2.0, 1.0]
+
+
+def test_it_does_not_wait_longer_than_a_question_may_take(workspace: Workspace) -> None:
+    """The event of the query waits for the answer, and the end of a job's cell for the event."""
+    sleeps: List[float] = []
+    workspace.script = [(429, {"Retry-After": "30"}, {})]
+    asked = api(sleeps)
+    assert asked.describe(environment(workspace)) == {} and sleeps == []
+    assert "429" in asked.problem
 
 
 @pytest.mark.parametrize(("answer", "said"), [
@@ -159,6 +169,27 @@ def test_oauth_of_a_service_principal_is_cached(workspace: Workspace) -> None:
     asked.describe(environment(workspace))
     asked.describe(environment(workspace, "223"))
     assert [call[3] for call in workspace.calls] == ["oauth-1", "oauth-1"]
+
+
+def test_the_catalog_s_identity_is_asked_last(workspace: Workspace) -> None:
+    workspace.answers = {"222": {"run_name": "x"}, "223": {"run_name": "y"}}
+    for header, bearers in (("Bearer entra", ["entra"]), ("Basic YTpi", []), (None, [])):
+        workspace.calls.clear()
+        asked = jobs_api.from_environment({}, authorization=lambda header=header: header)
+        asked.describe(environment(workspace))
+        assert [call[3] for call in workspace.calls] == bearers
+        asked.offer_token("notebook")
+        asked.describe(environment(workspace, "223"))
+        assert workspace.calls[-1][3] == "notebook"
+
+
+def test_an_identity_that_cannot_be_had_costs_only_the_detail(workspace: Workspace) -> None:
+    def broken() -> str:
+        raise FixNeeded("no identity for Purview")
+
+    asked = jobs_api.from_environment({}, authorization=broken)
+    assert asked.describe(environment(workspace)) == {}
+    assert "no identity" in asked.problem
 
 
 def test_a_workspace_that_never_answers_is_left_alone() -> None:

@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import pathlib
+import re
 import xml.etree.ElementTree
-from typing import Callable, Dict, List
+from typing import Callable, Iterator, List
 
 import pytest
 
@@ -21,11 +22,24 @@ def test_the_format_is_databricks_own(name: str) -> None:
     assert b"\r" not in data and notebook.load(NOTEBOOKS / name)
 
 
+@pytest.fixture()
+def purview(tmp_path: pathlib.Path) -> Iterator[CatalogServer]:
+    server = CatalogServer(tmp_path / "catalog.sqlite").start()
+    yield server
+    server.close()
+
+
 @pytest.mark.spark
 @pytest.mark.slow
-def test_the_trial(cluster: Callable[..., Cluster], wheel: pathlib.Path) -> None:
-    with cluster() as one:
+@pytest.mark.parametrize("covered", [False, True], ids=["a cluster without lineage", "a cluster that is covered"])
+def test_the_trial(covered: bool, cluster: Callable[..., Cluster], wheel: pathlib.Path, purview: CatalogServer) -> None:
+    env = {"ADB_LINEAGE_ENDPOINT": purview.url, "ADB_LINEAGE_AUTH": "none", "ADB_LINEAGE_CAPTURE_SECONDS": "60"}
+    one = cluster(env=env if covered else {})
+    if covered:
+        one.install_library(wheel)
+    with one:
         other = one.attach("/Shared/somebody_else")
+        other.cell("spark.range(3).write.mode('overwrite').parquet('/tmp/adb_lineage_others')")
         repl = one.attach("/Users/a@b.example/trial")
         answers = repl.run_notebook(NOTEBOOKS / "trial.py", wheel=wheel)
         shown = repl.output.read_text()
@@ -34,27 +48,28 @@ def test_the_trial(cluster: Callable[..., Cluster], wheel: pathlib.Path) -> None
         for column in ("raw/customers name -> ", "raw/orders amount -> ", "report/revenue revenue"):
             assert column in shown, shown
         other.cell("print('adb_lineage' in __import__('sys').modules)")
-        assert other.output.read_text() == "False\n", "a trial is nobody else's business"
+        assert other.output.read_text() == f"{covered}\n", "a trial is nobody else's business"
 
 
 @pytest.mark.spark
 @pytest.mark.slow
-def test_the_administrator_s(cluster: Callable[..., Cluster], wheel: pathlib.Path, tmp_path: pathlib.Path) -> None:
-    server = CatalogServer(tmp_path / "catalog.sqlite").start()
-    env: Dict[str, str] = {"ADB_LINEAGE_ENDPOINT": server.url, "ADB_LINEAGE_AUTH": "none",
-                           "ADB_LINEAGE_CAPTURE_SECONDS": "60"}
-    try:
-        one = cluster(env=env)
-        one.install_library(wheel)
-        with one:
-            repl = one.attach("/Shared/administrator")
-            answers = repl.run_notebook(NOTEBOOKS / "administrator.py")
-            shown = repl.output.read_text()
-    finally:
-        server.close()
+def test_the_administrator_s(cluster: Callable[..., Cluster], wheel: pathlib.Path, purview: CatalogServer) -> None:
+    """On a cluster that an init script has set up: on by its environment, all else in the Spark conf."""
+    one = cluster(env={"ADB_LINEAGE_ENABLED": "true"}, conf={
+        "spark.adb_lineage.endpoint": purview.url, "spark.adb_lineage.auth": "none",
+        "spark.adb_lineage.capture_seconds": "60"})
+    one.install_library(wheel)
+    with one:
+        repl = one.attach("/Shared/administrator")
+        answers = repl.run_notebook(NOTEBOOKS / "administrator.py")
+        repl.cell("import subprocess; print(subprocess.run('python -m adb_lineage settings', shell=True, text=True,"
+                  "capture_output=True).stdout)")
+        shown = repl.output.read_text()
     assert [answer["error"] for answer in answers] == [""] * len(answers), shown
-    for part in ("Lineage is captured here", "stage: start", "endpoint", "delivered", "captured", "seen: "):
+    for part in ("Lineage is captured here", "stage: start", "delivered\n", "statements seen", "/Shared/administrator"):
         assert part in shown, shown
+    assert "not delivered" not in shown
+    assert len(re.findall(rf"endpoint +{re.escape(purview.url)} +Spark conf", shown)) == 2, shown
 
 
 def test_a_picture_is_well_formed_whatever_the_names_are() -> None:

@@ -58,13 +58,34 @@ def test_the_lease_leaves_time_to_take_over_within_ten_seconds() -> None:
 
 
 def test_waiting_in_vain_is_soon_given_up() -> None:
-    budget = CellBudget(0, 10)
+    now = [0.0]
+    budget = CellBudget(0, 10, clock=lambda: now[0])
     assert budget.seconds(job=False) == 0
     waited = []
     while budget.seconds(job=True):
         waited.append(budget.seconds(job=True))
-        budget.waited(False)
+        budget.waited(waited[-1], False)
+        now[0] += 1000
     assert waited[0] == 10 and sum(waited) < 12
-    budget.waited(True)
+    budget.waited(0, True)
     assert budget.seconds(job=True) == 10
 
+
+def test_a_slow_catalog_costs_a_job_a_small_part_of_its_time() -> None:
+    """A thousand cells of two seconds each, and a delivery that takes one and succeeds."""
+    now = [0.0]
+    budget = CellBudget(0, 10, clock=lambda: now[0])
+    for _ in range(1000):
+        wait = min(1.0, budget.seconds(job=True))
+        now[0] += 2 + wait
+        budget.waited(wait, wait == 1)
+    assert 2000 * 0.05 < now[0] - 2000 < 10 + now[0] * 0.05
+    now[0] += 200
+    assert budget.seconds(job=True) >= 0.05
+
+
+def test_what_the_user_sets_for_an_open_notebook_holds() -> None:
+    budget = CellBudget(5, 10)
+    for _ in range(100):
+        budget.waited(5, True)
+    assert budget.seconds(job=False) == 5
