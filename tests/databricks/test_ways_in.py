@@ -1,11 +1,20 @@
-"""The ways in, end to end: a job of two notebooks in the stand-in, its lineage in a catalog, its output untouched."""
+"""The ways in, end to end: a job of two notebooks in the stand-in, its lineage in a catalog, its output untouched.
+
+Every way with every trouble, and on another Python and Spark than the tests' own (see `standin.cluster.PYTHON`):
+
+    STANDIN_TROUBLES=all python -m pytest tests/databricks/test_ways_in.py
+    JAVA_HOME=… STANDIN_PYTHON=…/bin/python python -m pytest tests/databricks -m "spark and not network"
+"""
 from __future__ import annotations
 
+import http.server
 import importlib
 import json
+import os
 import pathlib
 import shutil
 import subprocess
+import threading
 import time
 import urllib.request
 from typing import Any, Callable, Dict, Iterator, List, Set, Tuple
@@ -130,45 +139,108 @@ def by_init_script(cluster: Cluster, wheel: pathlib.Path) -> None:
         cluster.root / "var/log/adb_lineage/init.log").read_text()
 
 
-WAYS = [by_library, by_init_script]
+def by_notebook(cluster: Cluster, wheel: pathlib.Path) -> None:
+    cluster.prepare_notebook = lambda python: pip_install(python, wheel)
+
+
+WAYS = [by_library, by_init_script, by_notebook]
+
+
+def tear(python: str) -> None:
+    """What an installation leaves that was cut off: modules are missing, one is garbage."""
+    package = site_packages(pathlib.Path(python).parents[1]) / "adb_lineage"
+    if package.exists():
+        (package / "lineage.py").write_text("def (")
+        shutil.rmtree(package / "capture")
+
+
+def damage(cluster: Cluster) -> None:
+    tear(cluster.library_python)
+    tear(cluster.runtime_python)
+    prepare = cluster.prepare_notebook
+    cluster.prepare_notebook = lambda python: (prepare(python), tear(python))[0]
+
+
+class Refusing(http.server.BaseHTTPRequestHandler):
+    """A catalog that knows nobody."""
+
+    asked = 0
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        Refusing.asked += 1
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.send_response(401)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_POST = do_PUT = do_GET
+
+
+@pytest.fixture()
+def refusing() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Refusing)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+ALL_TROUBLES = os.environ.get("STANDIN_TROUBLES") == "all"
+
+
+def troubles(refusing: str) -> Dict[str, Dict[str, str]]:
+    """Settings with which nothing can be delivered, by what is wrong with them."""
+    return {
+        "not configured": {},
+        "Purview unreachable": {"ADB_LINEAGE_ENDPOINT": "http://127.0.0.1:9", "ADB_LINEAGE_AUTH": "none"},
+        "Purview refuses the credentials": {
+            "ADB_LINEAGE_ENDPOINT": refusing, "ADB_LINEAGE_FLAVOUR": "atlas", "ADB_LINEAGE_AUTH": "basic",
+            "ADB_LINEAGE_USERNAME": "u", "ADB_LINEAGE_PASSWORD": "wrong"},
+        "no token to be had": {"ADB_LINEAGE_ACCOUNT": "contoso", "ADB_LINEAGE_AUTH": "client_secret",
+                               "AZURE_TENANT_ID": "t", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "wrong",
+                               "HTTPS_PROXY": "http://127.0.0.1:9"},
+        "the Jobs API unreachable": {"ADB_LINEAGE_ENDPOINT": "http://127.0.0.1:9", "ADB_LINEAGE_AUTH": "none",
+                                     "ADB_LINEAGE_JOBS_API": "true", "HTTPS_PROXY": "http://127.0.0.1:9"},
+        "a setting that is unknown": {"ADB_LINEAGE_ENDPOINT": refusing, "ADB_LINEAGE_ACOUNT": "typo"},
+    }
+
+
+def check_troubles(cluster: Cluster, way: Any, notebooks: Dict[str, pathlib.Path], plain: List[Tuple[bytes, bytes]],
+                   folder: pathlib.Path, refusing: str) -> None:
+    """Whatever is wrong, the job writes the same bytes to stdout and stderr as without us.
+
+    Which way we came in matters to a broken wheel only, so one way meets all other troubles, unless told otherwise.
+    """
+    for number, (trouble, env) in enumerate(troubles(refusing).items() if way is by_library or ALL_TROUBLES else ()):
+        common = {"ADB_LINEAGE_DATA_DIR": str(folder / str(number)), "ADB_LINEAGE_EXIT_SECONDS": "1"}
+        assert outputs(cluster, notebooks, {**common, **env}) == plain, trouble
+        assert trouble != "Purview refuses the credentials" or Refusing.asked
+    damage(cluster)
+    assert outputs(cluster, notebooks, settings(refusing, folder / "torn")) == plain, "the wheel broken"
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_job_of_two_notebooks(way: Any, cluster: Callable[..., Cluster], wheel: pathlib.Path, catalog: CatalogServer,
-                                notebooks: Dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
+                                refusing: str, notebooks: Dict[str, pathlib.Path], tmp_path: pathlib.Path) -> None:
     one = cluster()
     with one:
         plain = outputs(one, notebooks, {})
         assert b"ZeroDivisionError" in plain[0][0] and b"|   A|" in plain[1][0] and plain[0][1] == b"2\n"
         way(one, wheel)
-        assert outputs(one, notebooks, {}) == plain, "installed, not configured"
-        env = settings(catalog.url, tmp_path / "data" / "lineage")
-        assert outputs(one, notebooks, env) == plain
+        data = tmp_path / "data" / "lineage"
+        assert outputs(one, notebooks, settings(catalog.url, data)) == plain
         assert wait_for(lambda: edges(catalog) >= EDGES, 10), edges(catalog)
         job = get(catalog.url, f"/entity/uniqueAttribute/type/databricks_job?attr:qualifiedName="
                                f"databricks://{WORKSPACE}/jobs/11")["entity"]
         assert job["attributes"]["name"] == "nightly"
-        for path in (tmp_path / "data" / "lineage").iterdir():
+        for path in data.iterdir():
             assert TOKEN.encode() not in path.read_bytes(), path
-
-        nowhere = settings("http://127.0.0.1:9", tmp_path / "data" / "nowhere", ADB_LINEAGE_EXIT_SECONDS="1")
-        assert outputs(one, notebooks, nowhere) == plain, "Purview unreachable"
-        wrong = settings("", tmp_path / "data" / "wrong", ADB_LINEAGE_ACCOUNT="contoso", ADB_LINEAGE_TENANT_ID="t",
-                         ADB_LINEAGE_AUTH="client_secret", ADB_LINEAGE_CLIENT_ID="c", ADB_LINEAGE_CLIENT_SECRET="wrong",
-                         ADB_LINEAGE_EXIT_SECONDS="1")
-        assert outputs(one, notebooks, wrong) == plain, "credentials wrong"
-        assert outputs(one, notebooks, {**env, "ADB_LINEAGE_ACOUNT": "typo"}) == plain, "a setting that is unknown"
-        damage(one)
-        assert outputs(one, notebooks, env) == plain, "the wheel broken"
-
-
-def damage(cluster: Cluster) -> None:
-    """A wheel that was torn while it was installed: modules are missing, one is garbage."""
-    for environment in (cluster.library_python, cluster.runtime_python):
-        package = site_packages(pathlib.Path(environment).parents[1]) / "adb_lineage"
-        if package.exists():
-            (package / "lineage.py").write_text("def (")
-            shutil.rmtree(package / "capture")
+        check_troubles(one, way, notebooks, plain, tmp_path / "data", refusing)
+        log = (one.root / "driver.log").read_text()  # of a relay whose readers were killed, one after the other
+        assert "adb" not in log.replace("adb-", "") and "py4j" not in log.lower(), log
 
 
 @pytest.fixture(scope="session")
@@ -191,12 +263,13 @@ def python_3_8(tmp_path_factory: pytest.TempPathFactory, wheel: pathlib.Path) ->
 
 
 @pytest.mark.network
-def test_python_3_8_and_the_shell_before_11(cluster: Callable[..., Cluster], wheel: pathlib.Path,
-                                            catalog: CatalogServer, notebooks: Dict[str, pathlib.Path],
-                                            tmp_path: pathlib.Path, python_3_8: str) -> None:
+@pytest.mark.parametrize("way", WAYS)
+def test_python_3_8_and_the_shell_before_11(way: Any, cluster: Callable[..., Cluster], wheel: pathlib.Path,
+                                            catalog: CatalogServer, refusing: str, tmp_path: pathlib.Path,
+                                            notebooks: Dict[str, pathlib.Path], python_3_8: str) -> None:
     """Runtime 10.4: no IPython, no after-init hook, no dbruntime."""
     one = cluster(python=python_3_8, shell="plain", after_init_hook=False, dbruntime=False, runtime="10.4")
-    one.install_library(wheel)
+    way(one, wheel)
     with one:
         plain = outputs(one, notebooks, {})
         assert b"|   A|" in plain[1][0]
@@ -204,18 +277,7 @@ def test_python_3_8_and_the_shell_before_11(cluster: Callable[..., Cluster], whe
         # without cell events a job's REPL is not waited for: the next Python on the driver delivers
         one.attach("/Shared/later").cell("print(1)")
         assert wait_for(lambda: edges(catalog) >= EDGES, 60), edges(catalog)
-
-
-def test_the_driver_log_holds_nothing_of_ours(cluster: Callable[..., Cluster], wheel: pathlib.Path,
-                                              catalog: CatalogServer, notebooks: Dict[str, pathlib.Path],
-                                              tmp_path: pathlib.Path) -> None:
-    one = cluster(env=settings(catalog.url, tmp_path / "lineage"))
-    one.install_library(wheel)
-    with one:
-        one.run_job(notebooks)
-        one.run_job(notebooks)  # the first job's REPLs were killed: the relay has dead readers now
-        log = (one.root / "driver.log").read_text()
-    assert "adb" not in log.replace("adb-", "") and "py4j" not in log.lower(), log
+        check_troubles(one, way, notebooks, plain, tmp_path / "data", refusing)
 
 
 def test_without_a_notebook_s_own_python(cluster: Callable[..., Cluster], wheel: pathlib.Path, catalog: CatalogServer,

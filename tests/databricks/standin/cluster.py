@@ -11,13 +11,15 @@ import subprocess
 import sys
 import threading
 import uuid
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from tests.databricks.standin import notebook
 
 HERE = pathlib.Path(__file__).parent
 WORKSPACE = "adb-1234567890123456.7.azuredatabricks.net"
 TOKEN = "dapi0123456789abcdef"  # must never be found in anything that leaves the REPL
+PYTHON = os.environ.get("STANDIN_PYTHON", sys.executable)
+"""What a cluster's Python is made of; another one has pyspark, IPython and our dependencies, and wants its JAVA_HOME."""
 
 
 class Cluster:
@@ -31,7 +33,7 @@ class Cluster:
     def __init__(self, folder: pathlib.Path, *, env: Optional[Dict[str, str]] = None,
                  conf: Optional[Dict[str, str]] = None, after_init_hook: bool = True, dbruntime: bool = True,
                  shell: str = "ipython", library_pth: bool = True, runtime: str = "15.4",
-                 mounts: Sequence[Dict[str, str]] = (), python: str = sys.executable) -> None:
+                 mounts: Sequence[Dict[str, str]] = (), python: str = PYTHON) -> None:
         self.root = folder / "root"
         self.env = env or {}
         self.runtime = runtime
@@ -40,6 +42,8 @@ class Cluster:
         self.conf = {**self._conf(), **(conf or {})}
         self._python = python
         self._library_pth = library_pth
+        self.prepare_notebook: Callable[[str], None] = lambda python: None
+        """What the users' `%pip install` cells do: called with the Python of each new notebook environment."""
         self.repls: List[Repl] = []
         self.finished: List[Repl] = []
         self._driver: Optional[subprocess.Popen[str]] = None
@@ -125,6 +129,7 @@ class Cluster:
         libraries, runtime = (site_packages(self._environments[name]) for name in ("libraries", "runtime"))
         first = f"import site; site.addsitedir({str(libraries)!r})" if self._library_pth else str(libraries)
         (site / "sites.pth").write_text(f"{first}\nimport site; site.addsitedir({str(runtime)!r})\n")
+        self.prepare_notebook(str(folder / "bin" / "python"))
         return folder
 
     def _make_tree(self) -> None:
