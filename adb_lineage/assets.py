@@ -1,8 +1,10 @@
 """What a dataset is called in the catalog: the door between naming (`translate`) and finding (`purview`)."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Mapping, NamedTuple, Tuple
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class AssetName(NamedTuple):
@@ -12,8 +14,7 @@ class AssetName(NamedTuple):
     qualified_name: str
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """A column of a dataset; nested fields are named with dots, `type` is Spark's type name."""
 
     name: str
@@ -21,8 +22,7 @@ class Column:
     description: str = ""
 
 
-@dataclass(frozen=True)
-class Asset:
+class Asset(NamedTuple):
     """A dataset of a run, as the naming rules see it.
 
     `name` is the identity the rules gave. `alternatives` are other identities under which Purview's own scan may hold
@@ -36,6 +36,6 @@ class Asset:
     alternatives: Tuple[AssetName, ...] = ()
     columns: Tuple[Column, ...] = ()
     parents: Tuple[AssetName, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = _NOTHING
     placeholder: bool = False
     """True when no rule knew the source: the name is a marked stand-in and is never looked for under other names."""
