@@ -12,7 +12,7 @@ RAW = "abfss://raw@contosolake.dfs.core.windows.net"
 LAKE = "abfss://lake@contosolake.dfs.core.windows.net"
 REPORTS = "wasbs://reports@contosoreports.blob.core.windows.net"
 CRM = os.environ.get("CRM_JDBC_URL", "jdbc:derby:crm;create=true")
-CRM_LOGIN = {"user": "crm", "driver": "org.apache.derby.iapi.jdbc.AutoloadedDriver"}
+CRM_LOGIN = {"user": "crm"}
 
 
 def load_customers(spark: SparkSession) -> None:
