@@ -14,6 +14,11 @@ class AssetName(NamedTuple):
     qualified_name: str
 
 
+def part_of(process: str, number: int) -> str:
+    """Qualified name of a further process (the second is number 2) that carries on what one can't hold."""
+    return f"{process}#{number}"
+
+
 class Column(NamedTuple):
     """A column of a dataset; nested fields are named with dots, `type` is Spark's type name."""
 

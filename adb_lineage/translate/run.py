@@ -104,9 +104,8 @@ class _Translator:
             return location
         managed = _MANAGED in dataset.name or _METASTORE_ROOT.match(dataset.name) is not None
         unreachable = (managed or location.placeholder) and not (table.placeholder and not managed)
-        chosen, other = (table, location) if self.options.prefer == "table" or unreachable else (location, table)
-        self.links.setdefault(chosen.name, Link(chosen, other))
-        return chosen
+        self.links.setdefault(location.name, Link(location, table))
+        return table if self.options.prefer == "table" or unreachable else location
 
     def _table(self, dataset: Dataset, location: Asset) -> Optional[Asset]:
         """The asset under a dataset's other name, from its `symlinks` facet; names that no rule knows are passed."""
