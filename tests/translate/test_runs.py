@@ -134,10 +134,10 @@ def test_one_sided_runs_are_recorded_and_the_setting_decides(sides):
 def test_failed_runs_say_so_and_the_setting_decides():
     failed = event("FAIL", inputs=[dataset("a")], outputs=[dataset("b")],
                    errorMessage={"message": "bad password=hunter2\nat line", "programmingLanguage": "SQL"})
-    description = process_of(translated(failed))["description"]
+    description = process_of(translated(failed, include_failed=True))["description"]
     assert "FAIL" in description
     assert "bad password=***" in description
-    translation = translated(failed, include_failed=False)
+    translation = translated(failed)
     assert not translation.has_lineage
     assert "include_failed" in translation.skipped[0].reason
 
