@@ -10,6 +10,7 @@ from adb_lineage.composition import delivery_from_settings, outbox_from_settings
 from adb_lineage.delivery import Delivery, DeliveryOptions
 from tests.delivery import kill_loop, outage
 from tests.delivery.whole_way import CatalogProcess, events, picture, scan, settings
+from tests.planted import ENVIRONMENT
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def command(driver, *arguments):
     """`adb-lineage …` as a user runs it, on the driver's disk."""
     environment = {"ADB_LINEAGE_ENDPOINT": driver.settings.endpoint, "ADB_LINEAGE_AUTH": "none",
                    "ADB_LINEAGE_DATA_DIR": driver.settings.data_dir, "PYTHONPATH": ".", "PATH": "/usr/bin:/bin",
-                   "HOME": driver.settings.data_dir}
+                   "HOME": driver.settings.data_dir, **ENVIRONMENT}
     return subprocess.run([sys.executable, "-m", "adb_lineage", *arguments], env=environment, capture_output=True,
                           text=True, timeout=300)
 

@@ -9,6 +9,9 @@ import urllib.request
 from typing import Any, Dict, Iterator, List, Tuple
 
 from adb_lineage.settings import Settings
+from tests.planted import ENVIRONMENT
+
+PLANTED = dict(zip(("client_secret", "certificate_password", "password"), ENVIRONMENT.values()))
 
 CATALOG = """
 import sys
@@ -43,7 +46,7 @@ class CatalogProcess:
 
 def settings(url: str, folder: str, **more: Any) -> Settings:
     """Settings of a driver whose disk is `folder`, delivering to `url` without a rate limit that a test would feel."""
-    values = {"endpoint": url, "auth": "none", "data_dir": folder, "requests_per_second": 1e6, **more}
+    values = {"endpoint": url, "auth": "none", "data_dir": folder, "requests_per_second": 1e6, **PLANTED, **more}
     return Settings.load(values, environ={})
 
 
