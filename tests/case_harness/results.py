@@ -49,7 +49,10 @@ def compare(expected: Sequence[Mapping[str, Any]], observed: Sequence[Mapping[st
     lines = []
     for number, (wanted, found) in enumerate(zip(expected, observed)):
         where = f"run {number + 1}: " if len(expected) > 1 else ""
-        lines.extend(where + line for line in _differences(wanted, found))
+        differences = _differences(wanted, found)
+        if differences and found["notes"]:
+            differences.append(f"notes: {found['notes']}")
+        lines.extend(where + line for line in differences)
     return lines
 
 
