@@ -15,7 +15,7 @@ from adb_lineage.capture.datasets import Dataset, from_path
 from adb_lineage.capture.describing import Limits
 from adb_lineage.capture.events import Application, RunEvents, build_events, build_stream_event, identity
 from adb_lineage.capture.executions import Captured, Executions
-from adb_lineage.capture.jvm import Jvm, OutOfTime
+from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.memory import Memory
 from adb_lineage.capture.places import Places
 from adb_lineage.capture.plan import Node
@@ -61,7 +61,8 @@ class Capture:
     """One thread for one Spark application. Nothing it meets reaches the user's program."""
 
     def __init__(self, tap: Tap, application: Application, environment: Environment, emitter: Emitter, record: Notes,
-                 options: CaptureOptions, *, clock: Callable[[], float] = time.monotonic) -> None:
+                 options: CaptureOptions, *, clock: Callable[[], float] = time.monotonic,
+                 work: Callable[[], float] = time.thread_time) -> None:
         self.tap = tap
         self.application = application
         self.counters: Dict[str, int] = {"captured": 0, "skipped": 0, "repeated": 0, "failed": 0, "not_emitted": 0}
@@ -72,13 +73,14 @@ class Capture:
         self._record = record
         self._options = options
         self._clock = clock
+        self._work = work
         self._capabilities = Capabilities()
         self._executions = Executions()
         self._surroundings: Dict[str, Surroundings] = {}
         self._memory = Memory()
         self._streams = Streams(self._stream_analysis, self._emit_stream, self._memory.forget_stream)
         self._places = Places()
-        self._lost = {"dropped": 0, "unheard": 0}
+        self._lost = {"dropped": 0, "unheard": 0, "left": 0}
         self._stop = threading.Event()
         self._busy = True
         self._process = os.getpid()
@@ -112,6 +114,9 @@ class Capture:
         if self._thread is not threading.current_thread():
             self._thread.join(max(seconds, 2 * POLL_SECONDS))
         try:
+            counters = self.tap.counters()
+            if counters.get("readers", 1) <= 1:  # what waits, no other process will take
+                self._note_lost(counters.get("waiting", 0) + counters.get("leased", 0))
             self.tap.close()
         except Exception as error:  # noqa: BLE001  the gateway may be gone with its JVM
             self.last_error = f"{type(error).__name__}"
@@ -124,6 +129,7 @@ class Capture:
         return counters.get("waiting", 0) == 0 and counters.get("leased", 0) == 0 and not self._busy
 
     def _run(self) -> None:
+        self._prepare()
         while not self._stop.is_set():
             try:
                 self._busy = False
@@ -145,8 +151,15 @@ class Capture:
             self._emit(captured)
         self._busy = False
 
+    def _prepare(self) -> None:
+        """Have the describer compiled before the first query waits for it."""
+        try:
+            self.tap.describer  # noqa: B018  made when it is first asked for
+        except Exception as error:  # noqa: BLE001  the JVM is gone: polling will tell
+            self.last_error = f"{type(error).__name__}"
+
     def _capture(self, finished: Finished) -> None:
-        jvm = Jvm(self._options.limits.seconds, self._clock)
+        jvm = Jvm(self._options.limits.seconds, self._clock, self._work)
         try:
             if self._of_stream(finished):
                 self.tap.done(finished)
@@ -181,14 +194,10 @@ class Capture:
         analysis = analyse(query, self._means(finished, jvm), keep_plan=self._options.logical_plan,
                            remember=finished.function in CHECKPOINTS and not finished.failure,
                            before_rdd=finished.before_rdd, function=finished.function)
-        captured = Captured(finished, analysis)
-        try:
-            captured.statement = self._statement(jvm, query)
-            if len(analysis.outputs) == 1 and not finished.failure:
-                counted = self._statistics(jvm, query)
-                captured.statistics = {analysis.outputs[0].dataset.key: counted} if counted else {}
-        except OutOfTime:
-            pass  # extras only; the datasets are there
+        captured = Captured(finished, analysis, self._statement(jvm, query))
+        if len(analysis.outputs) == 1 and not finished.failure:
+            counted = self._statistics(jvm, query)
+            captured.statistics = {analysis.outputs[0].dataset.key: counted} if counted else {}
         return captured
 
     def _means(self, finished: Finished, jvm: Jvm) -> Means:
@@ -231,7 +240,7 @@ class Capture:
 
     def _stream_analysis(self, finished: Finished) -> Analysis:
         """A streaming query's own plan, before its sources are replaced by the data of a batch."""
-        jvm = Jvm(self._options.limits.seconds, self._clock)
+        jvm = Jvm(self._options.limits.seconds, self._clock, self._work)
         execution = finished.stream
         try:
             means = self._means(finished, jvm)
@@ -317,15 +326,16 @@ class Capture:
         self._remember(captured)
         self.tap.done(finished)
 
-    def _note_lost(self) -> None:
-        """What the tap could not hand over, in the record: one row for the application."""
-        counters = self.tap.counters()
-        lost = {name: counters.get(name, 0) for name in ("dropped", "unheard")}
+    def _note_lost(self, left: int = 0) -> None:
+        """What the tap could not hand over, in the record: one row for the application. `left`: at the end."""
+        counters = {**self.tap.counters(), "left": left}
+        lost = {name: counters.get(name, 0) for name in self._lost}
         if lost == self._lost:
             return
         self._lost = lost
-        words = (f"{lost['dropped']} because the queue was full" if lost["dropped"] else "",
-                 f"{lost['unheard']} while nobody listened" if lost["unheard"] else "")
+        words = (f"{lost['dropped']} because queue or memory were full" if lost["dropped"] else "",
+                 f"{lost['unheard']} while nobody listened" if lost["unheard"] else "",
+                 f"{left} because the program ended before they were captured" if left else "")
         self._record.note(
             self.application.run_id(self.application.started, "lost"), capture="dropped", queries=sum(lost.values()),
             when=_moment(time.time()), reason="; ".join(filter(None, words)))

@@ -1,5 +1,7 @@
 package adb.lineage;
 
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.lang.reflect.Method;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -55,7 +57,7 @@ public final class Describer {
    * `leaves` (the root's class and those of the leaves that were found in time).
    */
   public Description describe(Object plan, int maxCharacters, int maxLeaves, long millis) {
-    long started = System.nanoTime();
+    long started = spent();
     String reason = "";
     for (int detail = Writer.ALL; detail >= Writer.OPERATORS; detail--) {
       Writer writer = new Writer(detail, maxCharacters, started + millis * 500000L * (3 - detail));
@@ -132,7 +134,7 @@ public final class Describer {
       if (text.length() + types.length() > maxCharacters) {
         throw new TooMuch("its description is longer than " + maxCharacters + " characters");
       }
-      if ((operators.size() & 63) == 0 && System.nanoTime() - deadline > 0) {
+      if ((operators.size() & 63) == 0 && spent() - deadline > 0) {
         throw new TooMuch("describing it took too long");
       }
     }
@@ -352,7 +354,7 @@ public final class Describer {
         } else if (one instanceof scala.collection.Iterable && !(one instanceof scala.collection.Map)) {
           if (!isData(one)) push(todo, elements(one));
         }
-        if (operators.size() > max || ((count & 1023) == 0 && System.nanoTime() - deadline > 0)) {
+        if (operators.size() > max || ((count & 1023) == 0 && spent() - deadline > 0)) {
           complete = false;
           break;
         }
@@ -425,6 +427,13 @@ public final class Describer {
       }
       return names;
     }
+  }
+
+  /** Nanoseconds of work: this thread's processor time, elapsed time where the JVM can't tell. */
+  private static long spent() {
+    ThreadMXBean threads = ManagementFactory.getThreadMXBean();
+    long work = threads.isCurrentThreadCpuTimeSupported() ? threads.getCurrentThreadCpuTime() : -1L;
+    return work < 0 ? System.nanoTime() : work;
   }
 
   private static Object call(Object target, String name) {
