@@ -21,7 +21,7 @@ from adb_lineage.capture.surroundings import Surroundings
 from adb_lineage.capture.transformations import IDENTITY, Lineage, Source, Ways, add
 
 # Leaves that hold no dataset: values of the query itself, or references to other parts of the plan.
-NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef",
+NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef", "UnionLoopRef",
                         "UnresolvedRelation", "CommandResult"))
 # Leaves over an RDD: it may hold the result of a plan that came before, or be read from files.
 RDD_LEAVES = frozenset(("LogicalRDD", "ExternalRDD"))

@@ -289,6 +289,8 @@ class Capture:
         plan = jvm.ask(query, "executedPlan")
         if jvm.class_name(plan).endswith(".AdaptiveSparkPlanExec"):
             plan = jvm.ask(plan, "executedPlan")  # what it became at run time
+        if jvm.class_name(plan).endswith(".ResultQueryStageExec"):
+            plan = jvm.ask(plan, "plan")
         metrics = jvm.ask(plan, "metrics")
         found: Dict[str, int] = {}
         for name, key in METRICS.items():

@@ -12,7 +12,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from tests.case_harness.session import find_java
+from tests.case_harness.session import JVM_OPTIONS, find_java
 
 SOURCES = Path(__file__).parent.parent / "doubles"
 COMPILE_SECONDS = 600
@@ -41,8 +41,8 @@ def compiled() -> Path:
         arguments.append(str(work / source.name))
     find_java()
     java = _java()
-    done = subprocess.run([java, "-cp", f"{jars}/*", "scala.tools.nsc.Main", *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=COMPILE_SECONDS)
+    done = subprocess.run([java, *JVM_OPTIONS, "-cp", f"{jars}/*", "scala.tools.nsc.Main", *arguments],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=COMPILE_SECONDS)
     if done.returncode or not any((work / "classes").iterdir()):
         raise RuntimeError(f"the doubles do not compile:\n{done.stdout.decode(errors='replace')[-6000:]}")
     shutil.copytree(SOURCES / "META-INF", work / "classes" / "META-INF")
@@ -68,7 +68,10 @@ def _names(jars: Path) -> dict:
             classes.update(content.namelist())
     command = "org/apache/spark/sql/execution/command/LeafRunnableCommand.class" in classes
     classic = "org/apache/spark/sql/classic/SparkSession.class" in classes
+    v1_write = "org/apache/spark/sql/connector/write/V1Write.class" in classes
     return {
+        "V1_BUILDER": "WriteBuilder" if v1_write else "V1WriteBuilder",
+        "V1_BUILD": "build(): V1Write = () =>" if v1_write else "buildForV1Write(): InsertableRelation =",
         "LEAF_COMMAND": "org.apache.spark.sql.execution.command." + (
             "LeafRunnableCommand" if command else "RunnableCommand"),
         "SESSION": f"org.apache.spark.sql.{'classic.' if classic else ''}SparkSession",

@@ -13,6 +13,8 @@ from adb_lineage.demo.java import java_home
 
 LAKE = "abfss://lake@acct.dfs.core.windows.net"
 BLOB = "wasbs://out@acct.blob.core.windows.net"
+# A JVM that lives for minutes: the optimising compiler and parallel collectors cost it more than they give.
+JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 def find_java() -> None:
@@ -35,7 +37,8 @@ def start_session(folder: Path, more: Mapping[str, str]) -> Any:
                .config("spark.sql.shuffle.partitions", "2")
                .config("spark.driver.host", "127.0.0.1")
                .config("spark.driver.bindAddress", "127.0.0.1")
-               .config("spark.driver.extraJavaOptions", f"-Dderby.stream.error.file={folder / 'derby.log'}")
+               .config("spark.driver.extraJavaOptions", " ".join(
+                   (*JVM_OPTIONS, f"-Dderby.stream.error.file={folder / 'derby.log'}")))
                .config("spark.sql.warehouse.dir", str(folder / "warehouse")))
     for url in (LAKE, BLOB):  # Hadoop's mount table over the local disk
         scheme, authority = url.split("://")
