@@ -15,11 +15,11 @@ from adb_lineage.translate.databricks import Entity, Place, entity, reference
 
 PROCESS_TYPE = "databricks_process"
 
+_md5: Callable[[bytes], Any] = hashlib.md5
 try:
-    hashlib.md5(usedforsecurity=False)
-    _md5: Callable[[bytes], Any] = partial(hashlib.md5, usedforsecurity=False)
-except TypeError:  # Python 3.8
-    _md5 = hashlib.md5
+    hashlib.md5()
+except ValueError:  # a Python in FIPS mode wants to be told that it is not for security
+    _md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 def _digest(text: str) -> str:
