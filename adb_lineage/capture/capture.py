@@ -33,7 +33,7 @@ STATEMENT_CHARACTERS = 500
 STATEMENT_DEPTH = 4
 CHECKPOINTS = frozenset(("checkpoint", "localCheckpoint"))
 # Where PySpark's calls arrive in the JVM, which says nothing of the user's line.
-CALL_SITE = re.compile(r" at NativeMethodAccessorImpl\.java:\d+$")
+CALL_SITE = re.compile(r" at (?:NativeMethodAccessorImpl\.java|<unknown>):\d+$")
 OURS_FAILED = ("capture failed: ", "not emitted: ")
 METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
 
