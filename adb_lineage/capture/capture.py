@@ -4,9 +4,10 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
+from typing import Any, Callable, Deque, Dict, Mapping, Optional, Protocol, Tuple
 
 from adb_lineage.capture.analysis import Analysis, Means, Output, analyse, analyse_stream
 from adb_lineage.capture.capabilities import Capabilities
@@ -32,6 +33,7 @@ STATEMENT_CHARACTERS = 500
 STATEMENT_DEPTH = 4
 CHECKPOINTS = frozenset(("checkpoint", "localCheckpoint"))
 OURS_FAILED = ("capture failed: ", "not emitted: ")
+REMEMBERED_COMMANDS = 50
 METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
 
 
@@ -77,6 +79,7 @@ class Capture:
         self._capabilities = Capabilities()
         self._executions = Executions()
         self._surroundings: Dict[str, Surroundings] = {}
+        self._commands: Deque[int] = deque(maxlen=REMEMBERED_COMMANDS)
         self._memory = Memory()
         self._streams = Streams(self._stream_analysis, self._emit_stream, self._memory.forget_stream)
         self._places = Places()
@@ -194,6 +197,8 @@ class Capture:
         analysis = analyse(query, self._means(finished, jvm), keep_plan=self._options.logical_plan,
                            remember=finished.function in CHECKPOINTS and not finished.failure,
                            before_rdd=finished.before_rdd, function=finished.function)
+        if analysis.is_command and not finished.failure and self._ran_before(jvm, query):
+            return None
         captured = Captured(finished, analysis, self._statement(jvm, query))
         if len(analysis.outputs) == 1 and not finished.failure:
             counted = self._statistics(jvm, query)
@@ -262,6 +267,17 @@ class Capture:
         if executed is not None and jvm.class_name(executed).endswith(".Union"):
             executed = jvm.ask(executed, "children", "head")
         return executed is not None and jvm.class_name(executed).endswith(".CommandResult")
+
+    def _ran_before(self, jvm: Jvm, query: Any) -> bool:
+        """Whether this very query was captured: its command ran once, whatever is asked of its result.
+
+        Before Spark 3.2, `spark.sql("INSERT …").collect()` is two executions of one QueryExecution.
+        """
+        ran = int(jvm.ask(query, "hashCode"))  # Java's identity: the class has none of its own
+        if ran in self._commands:
+            return True
+        self._commands.append(ran)
+        return False
 
     def _session(self, finished: Finished, jvm: Jvm) -> Surroundings:
         known = self._surroundings.get(finished.session)
