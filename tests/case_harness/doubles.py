@@ -52,16 +52,16 @@ def compiled() -> Path:
     return target
 
 
-def mount_table() -> Tuple[str, str, Dict[str, str]]:
-    """The class of a mount table under any scheme, the key of its root, and the Spark configuration it needs.
+def mount_table() -> Tuple[str, Dict[str, str]]:
+    """The class of a mount table under any scheme, and the Spark configuration that it needs.
 
     Older Hadoops have none: there it is compiled with the doubles.
     """
     import pyspark
 
     if _has_mount_table(Path(pyspark.__file__).parent / "jars"):
-        return "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme", "linkFallback", {}
-    return "org.apache.hadoop.fs.viewfs.MountedFiles", "linkMergeSlash", {
+        return "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme", {}
+    return "org.apache.hadoop.fs.viewfs.MountedFiles", {
         "spark.driver.extraClassPath": str(compiled())}
 
 

@@ -16,7 +16,7 @@ BLOB = "wasbs://out@acct.blob.core.windows.net"
 def start_session(folder: Path, more: Mapping[str, str]) -> Any:
     """A SparkSession that keeps all it writes below `folder`; `more` is configuration on top."""
     find_java()
-    mounted, link, needed = mount_table()
+    mounted, needed = mount_table()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     from pyspark.sql import SparkSession
 
@@ -33,7 +33,7 @@ def start_session(folder: Path, more: Mapping[str, str]) -> Any:
         (folder / scheme).mkdir()
         builder = (builder
                    .config(f"spark.hadoop.fs.{scheme}.impl", mounted)
-                   .config(f"spark.hadoop.fs.viewfs.mounttable.{authority}.{link}", f"file://{folder / scheme}"))
+                   .config(f"spark.hadoop.fs.viewfs.mounttable.{authority}.linkFallback", f"file://{folder / scheme}"))
     for key, value in {**needed, **more}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
