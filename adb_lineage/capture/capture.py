@@ -254,7 +254,9 @@ class Capture:
             def write(note: Callable[[str], None]) -> Optional[Write]:
                 return sink(Reading(Node("", "", {}), batch, jvm, means.surroundings, note), execution)
 
-            return analyse_stream(jvm.ask(execution, "analyzedPlan"), means, write)
+            # A private field before Spark 3.2.
+            plan = jvm.attempt(execution, "analyzedPlan") or jvm.field(execution, "analyzedPlan")
+            return analyse_stream(plan, means, write)
         except Exception as error:  # noqa: BLE001  see the module's promise; the record says what happened
             self.counters["failed"] += 1
             return Analysis("StreamingQuery", skipped=f"capture failed: {type(error).__name__}: {str(error)[:200]}")
@@ -313,6 +315,8 @@ class Capture:
             metric = jvm.content(jvm.call(metrics, "get", key))
             if metric is not None:
                 found[name] = int(jvm.ask(metric, "value"))
+        if "executed_command" in self._capabilities.missing and not any(found.values()):
+            return {}  # there, who asks for a command's result sets its metrics to zero
         return found
 
     def _who(self, finished: Finished) -> Dict[str, Any]:
