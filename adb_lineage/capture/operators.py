@@ -232,6 +232,15 @@ def _merge_rows(work: ColumnLineage, node: Node, children: List[Columns], outer:
     return work.by_position(attributes_of(node.trees("output")), rows)
 
 
+def _view(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
+    """Before Spark 3.1 a view lists columns of its own: by position those of its query."""
+    below = together(children)
+    made = attributes_of(node.trees("output"))
+    if len(made) != len(below.attributes):
+        return by_shape(work, node, children, outer)
+    return work.by_position(made, [below.row()])
+
+
 def _lists_of_nodes(value: object) -> List[List[Node]]:
     if not isinstance(value, list):
         return []
@@ -287,6 +296,7 @@ OPERATORS: Dict[str, Operator] = {
     "Generate": _generate,
     "Expand": _expand,
     "CTERelationDef": _cte_definition,
+    "View": _view,
     "WithCTE": _last,
     "UnionLoop": _loop,
     "LateralJoin": _lateral_join,
