@@ -208,7 +208,8 @@ class Lineage:
         environment = with_metastore(environment, settings.metastore)
         application = Application(
             str(context.applicationId), str(context.appName), int(context.startTime or 0), str(context.version),
-            settings.namespace or host or settings.workspace or "default", host, settings.logical_plan)
+            settings.namespace or host or settings.workspace or "default", host, settings.logical_plan,
+            "" if host else str(context.sparkUser()))
         limits = Limits(settings.capture_seconds, settings.plan_bytes, column_edges=settings.column_edges)
         return Capture(tap, application, environment, self._client, self._record,
                        CaptureOptions(limits, settings.logical_plan))

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
+from typing import Any, Callable, Deque, Dict, Mapping, Optional, Protocol, Tuple
 
 from adb_lineage.capture.analysis import Analysis, Means, Output, analyse, analyse_stream
 from adb_lineage.capture.capabilities import Capabilities
@@ -31,7 +33,10 @@ DRAIN_MILLISECONDS = 5000
 STATEMENT_CHARACTERS = 500
 STATEMENT_DEPTH = 4
 CHECKPOINTS = frozenset(("checkpoint", "localCheckpoint"))
+# Where PySpark's calls arrive in the JVM, which says nothing of the user's line.
+CALL_SITE = re.compile(r" at (?:NativeMethodAccessorImpl\.java|<unknown>):\d+$")
 OURS_FAILED = ("capture failed: ", "not emitted: ")
+REMEMBERED_COMMANDS = 50
 METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
 
 
@@ -77,6 +82,7 @@ class Capture:
         self._capabilities = Capabilities()
         self._executions = Executions()
         self._surroundings: Dict[str, Surroundings] = {}
+        self._commands: Deque[int] = deque(maxlen=REMEMBERED_COMMANDS)
         self._memory = Memory()
         self._streams = Streams(self._stream_analysis, self._emit_stream, self._memory.forget_stream)
         self._places = Places()
@@ -194,6 +200,8 @@ class Capture:
         analysis = analyse(query, self._means(finished, jvm), keep_plan=self._options.logical_plan,
                            remember=finished.function in CHECKPOINTS and not finished.failure,
                            before_rdd=finished.before_rdd, function=finished.function)
+        if analysis.is_command and not finished.failure and self._ran_before(jvm, query):
+            return None
         captured = Captured(finished, analysis, self._statement(jvm, query))
         if len(analysis.outputs) == 1 and not finished.failure:
             counted = self._statistics(jvm, query)
@@ -249,7 +257,9 @@ class Capture:
             def write(note: Callable[[str], None]) -> Optional[Write]:
                 return sink(Reading(Node("", "", {}), batch, jvm, means.surroundings, note), execution)
 
-            return analyse_stream(jvm.ask(execution, "analyzedPlan"), means, write)
+            # A private field before Spark 3.2.
+            plan = jvm.attempt(execution, "analyzedPlan") or jvm.field(execution, "analyzedPlan")
+            return analyse_stream(plan, means, write)
         except Exception as error:  # noqa: BLE001  see the module's promise; the record says what happened
             self.counters["failed"] += 1
             return Analysis("StreamingQuery", skipped=f"capture failed: {type(error).__name__}: {str(error)[:200]}")
@@ -262,6 +272,17 @@ class Capture:
         if executed is not None and jvm.class_name(executed).endswith(".Union"):
             executed = jvm.ask(executed, "children", "head")
         return executed is not None and jvm.class_name(executed).endswith(".CommandResult")
+
+    def _ran_before(self, jvm: Jvm, query: Any) -> bool:
+        """Whether this very query was captured: its command ran once, whatever is asked of its result.
+
+        Before Spark 3.2, `spark.sql("INSERT …").collect()` is two executions of one QueryExecution.
+        """
+        ran = int(jvm.ask(query, "hashCode"))  # Java's identity: the class has none of its own
+        if ran in self._commands:
+            return True
+        self._commands.append(ran)
+        return False
 
     def _session(self, finished: Finished, jvm: Jvm) -> Surroundings:
         known = self._surroundings.get(finished.session)
@@ -297,6 +318,8 @@ class Capture:
             metric = jvm.content(jvm.call(metrics, "get", key))
             if metric is not None:
                 found[name] = int(jvm.ask(metric, "value"))
+        if "executed_command" in self._capabilities.missing and not any(found.values()):
+            return {}  # there, who asks for a command's result sets its metrics to zero
         return found
 
     def _who(self, finished: Finished) -> Dict[str, Any]:
@@ -322,7 +345,7 @@ class Capture:
             self.counters["not_emitted"] += 1
         self.counters["skipped" if reason else "captured"] += 1
         run_id = built.run_id if built else identity(self.application, finished)
-        self._record.note(run_id, **_facts(captured, reason, environment, built))
+        self._record.note(run_id, **_facts(captured, reason, {"user": self.application.user, **environment}, built))
         self._remember(captured)
         self.tap.done(finished)
 
@@ -355,7 +378,8 @@ class Capture:
             self.counters["skipped" if reason else "captured"] += 1
         statement = run.statement or f"streaming query {run.finished.stream_name or run.finished.stream_id}"
         told = replace(finished, execution_id=run.finished.execution_id)
-        facts = _facts(Captured(told, run.analysis, statement), reason, environment, built)
+        told_by = {"user": self.application.user, **environment}
+        facts = _facts(Captured(told, run.analysis, statement), reason, told_by, built)
         self._record.note(built.run_id, **facts)
 
     def _remember(self, captured: Captured) -> None:
@@ -387,7 +411,8 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
         "databricks_run": environment.get("spark.databricks.job.runId", ""),
         "cell": (environment.get("adb_lineage.run") or {}).get("commandRunId", ""),
         "job": built.job_name if built else "",
-        "statement": (captured.statement or finished.description or finished.function)[:STATEMENT_CHARACTERS],
+        "statement": (captured.statement or CALL_SITE.sub("", finished.description)
+                      or finished.function)[:STATEMENT_CHARACTERS],
         "operation": analysis.root,
         "capture": state,
         "reason": reason,
