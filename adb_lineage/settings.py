@@ -72,8 +72,9 @@ class Settings:
     jobs_api: bool = _setting(False, "ask Databricks' Jobs API for what the driver cannot know of a job")
     cell_seconds: float = _setting(0.0, "longest time that the end of a cell waits for delivery in an open notebook, "
                                         "whose Python lives on; in a job it waits up to exit_seconds", least=0)
-    capture_seconds: float = _setting(5.0, "longest time spent on one query, on our own thread", least=0.01)
-    plan_bytes: int = _setting(64 << 20, "plans above it are captured without columns", least=0)
+    capture_seconds: float = _setting(5.0, "most processor time for the columns of one query, on our own thread; its "
+                                           "datasets are captured whatever the time", least=0.01)
+    plan_bytes: int = _setting(32 << 20, "plans above it are captured without columns", least=0)
     column_edges: int = _setting(100_000, "most column edges of one query", least=0)
     queue_capacity: int = _setting(1000, "most finished queries that wait in the JVM", least=1)
     logical_plan: bool = _setting(False, "put Spark's logical plan, redacted, into the event and the process")

@@ -21,7 +21,7 @@ from adb_lineage.capture.surroundings import Surroundings
 from adb_lineage.capture.transformations import IDENTITY, Lineage, Source, Ways, add
 
 # Leaves that hold no dataset: values of the query itself, or references to other parts of the plan.
-NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef",
+NO_DATASET = frozenset(("LocalRelation", "OneRowRelation", "Range", "CTERelationRef", "UnionLoopRef",
                         "UnresolvedRelation", "CommandResult"))
 # Leaves over an RDD: it may hold the result of a plan that came before, or be read from files.
 RDD_LEAVES = frozenset(("LogicalRDD", "ExternalRDD"))
@@ -133,8 +133,6 @@ class _Work:
             return (unknown_relation(leaf.class_name),)
         try:
             datasets = reader(self.reading(leaf))
-        except OutOfTime:
-            raise
         except Exception as error:  # noqa: BLE001  one broken relation costs that relation alone
             self.note(f"relation {leaf.class_name} could not be read: {_short(error)}")
             return (unknown_relation(leaf.class_name),)
@@ -183,14 +181,9 @@ def analyse(query: Any, means: Means, *, keep_plan: bool = False, remember: bool
     """
     work = means.work(query)
     description = work.describe(means.jvm.ask(query, "analyzed"))
-    root = description.root
-    try:
-        analysis = _read(work, description, function)
-        if remember:
-            means.memory.remember(_remembered(work, description, before_rdd=before_rdd))
-    except OutOfTime as error:
-        work.note(str(error))
-        analysis = Analysis(root.name, inputs=_inputs(work), skipped=str(error))
+    analysis = _read(work, description, function)
+    if remember:
+        means.memory.remember(_remembered(work, description, before_rdd=before_rdd))
     return replace(analysis, notes=tuple(work.notes), streams=tuple(work.streams),
                    plan_json=description.redacted() if keep_plan else "")
 
@@ -202,14 +195,10 @@ def analyse_stream(plan: Any, means: Means, write: Callable[[Callable[[str], Non
     """
     work = means.work()
     description = work.describe(plan)
-    try:
-        _number_leaves(work, description.root)
-        kept = _remembered(work, description, stream=means.stream)
-        means.memory.remember(kept)
-        target = write(work.note)
-    except OutOfTime as error:
-        work.note(str(error))
-        return Analysis("StreamingQuery", _inputs(work), skipped=str(error), notes=tuple(work.notes))
+    _number_leaves(work, description.root)
+    kept = _remembered(work, description, stream=means.stream)
+    means.memory.remember(kept)
+    target = write(work.note)
     outputs: Tuple[Output, ...] = ()
     if target is not None and target.dataset is not None:
         schema = fields_of(json.loads(means.jvm.ask(plan, "schema", "json")))
@@ -221,15 +210,18 @@ def analyse_stream(plan: Any, means: Means, write: Callable[[Callable[[str], Non
 
 def _remembered(work: _Work, description: Description, stream: str = "", before_rdd: int = 0) -> Remembered:
     """A plan's leaves and columns; without columns where the plan was too big for them."""
-    lineage = work.columns()
-    try:
-        columns = lineage.evaluate(description.root)
-        lineages = tuple(origin.lineage for origin in columns.row())
-        return Remembered(dict(work.leaves), columns.attributes, lineages, dict(lineage.uses), stream, before_rdd)
-    except Exception as error:  # noqa: BLE001  an unforeseen operator costs the columns, not the datasets
-        work.note(f"no columns: they could not be followed: {_short(error)}")
-        output = attributes_of(description.root.trees("output"))
-        return Remembered(dict(work.leaves), output, (), {}, stream, before_rdd)
+    if description.detail == "all":
+        lineage = work.columns()
+        try:
+            columns = lineage.evaluate(description.root)
+            lineages = tuple(origin.lineage for origin in columns.row())
+            return Remembered(dict(work.leaves), columns.attributes, lineages, dict(lineage.uses), stream, before_rdd)
+        except (TooManyEdges, OutOfTime) as error:
+            work.note(f"no columns: {error}")
+        except Exception as error:  # noqa: BLE001  an unforeseen operator costs the columns, not the datasets
+            work.note(f"no columns: they could not be followed: {_short(error)}")
+    output = attributes_of(description.root.trees("output"))
+    return Remembered(dict(work.leaves), output, (), {}, stream, before_rdd)
 
 
 def _read(work: _Work, description: Description, function: str) -> Analysis:
@@ -363,6 +355,9 @@ def _number_leaves(work: _Work, *plans: Node) -> None:
                 _read_rdd_leaf(work, leaf)
                 continue
             number = len(work.leaves)
+            if number >= work.limits.leaves:
+                work.note(f"more than {number} relations: the others are not known")
+                return
             work.numbers[leaf] = number
             work.leaves[number] = work.read(leaf)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 from typing import Any, Dict, Mapping, Tuple
 
-from adb_lineage.capture.jvm import Jvm, OutOfTime
+from adb_lineage.capture.jvm import Jvm
 
 # Name of a member of QueryExecution or of a plan node -> the path that asks for it (see Jvm.ask).
 MEMBERS: Mapping[str, Tuple[str, ...]] = {
@@ -24,8 +24,6 @@ class Capabilities:
             return None
         try:
             return jvm.ask(target, *MEMBERS[name])
-        except OutOfTime:
-            raise
         except Exception as error:  # noqa: BLE001  Py4J has no type of its own for "no such method"
             if "does not exist" in str(error):
                 self.missing[name] = type(error).__name__

@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
-from typing import Any, Callable, Dict, Mapping, Optional, Protocol, Tuple
+from typing import Any, Callable, Deque, Dict, Mapping, Optional, Protocol, Tuple
 
 from adb_lineage.capture.analysis import Analysis, Means, Output, analyse, analyse_stream
 from adb_lineage.capture.capabilities import Capabilities
@@ -15,7 +17,7 @@ from adb_lineage.capture.datasets import Dataset, from_path
 from adb_lineage.capture.describing import Limits
 from adb_lineage.capture.events import Application, RunEvents, build_events, build_stream_event, identity
 from adb_lineage.capture.executions import Captured, Executions
-from adb_lineage.capture.jvm import Jvm, OutOfTime
+from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.memory import Memory
 from adb_lineage.capture.places import Places
 from adb_lineage.capture.plan import Node
@@ -31,7 +33,10 @@ DRAIN_MILLISECONDS = 5000
 STATEMENT_CHARACTERS = 500
 STATEMENT_DEPTH = 4
 CHECKPOINTS = frozenset(("checkpoint", "localCheckpoint"))
+# Where PySpark's calls arrive in the JVM, which says nothing of the user's line.
+CALL_SITE = re.compile(r" at (?:NativeMethodAccessorImpl\.java|<unknown>):\d+$")
 OURS_FAILED = ("capture failed: ", "not emitted: ")
+REMEMBERED_COMMANDS = 50
 METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
 
 
@@ -61,7 +66,8 @@ class Capture:
     """One thread for one Spark application. Nothing it meets reaches the user's program."""
 
     def __init__(self, tap: Tap, application: Application, environment: Environment, emitter: Emitter, record: Notes,
-                 options: CaptureOptions, *, clock: Callable[[], float] = time.monotonic) -> None:
+                 options: CaptureOptions, *, clock: Callable[[], float] = time.monotonic,
+                 work: Callable[[], float] = time.thread_time) -> None:
         self.tap = tap
         self.application = application
         self.counters: Dict[str, int] = {"captured": 0, "skipped": 0, "repeated": 0, "failed": 0, "not_emitted": 0}
@@ -72,13 +78,15 @@ class Capture:
         self._record = record
         self._options = options
         self._clock = clock
+        self._work = work
         self._capabilities = Capabilities()
         self._executions = Executions()
         self._surroundings: Dict[str, Surroundings] = {}
+        self._commands: Deque[int] = deque(maxlen=REMEMBERED_COMMANDS)
         self._memory = Memory()
         self._streams = Streams(self._stream_analysis, self._emit_stream, self._memory.forget_stream)
         self._places = Places()
-        self._lost = {"dropped": 0, "unheard": 0}
+        self._lost = {"dropped": 0, "unheard": 0, "left": 0}
         self._stop = threading.Event()
         self._busy = True
         self._process = os.getpid()
@@ -112,6 +120,9 @@ class Capture:
         if self._thread is not threading.current_thread():
             self._thread.join(max(seconds, 2 * POLL_SECONDS))
         try:
+            counters = self.tap.counters()
+            if counters.get("readers", 1) <= 1:  # what waits, no other process will take
+                self._note_lost(counters.get("waiting", 0) + counters.get("leased", 0))
             self.tap.close()
         except Exception as error:  # noqa: BLE001  the gateway may be gone with its JVM
             self.last_error = f"{type(error).__name__}"
@@ -124,6 +135,7 @@ class Capture:
         return counters.get("waiting", 0) == 0 and counters.get("leased", 0) == 0 and not self._busy
 
     def _run(self) -> None:
+        self._prepare()
         while not self._stop.is_set():
             try:
                 self._busy = False
@@ -145,8 +157,15 @@ class Capture:
             self._emit(captured)
         self._busy = False
 
+    def _prepare(self) -> None:
+        """Have the describer compiled before the first query waits for it."""
+        try:
+            self.tap.describer  # noqa: B018  made when it is first asked for
+        except Exception as error:  # noqa: BLE001  the JVM is gone: polling will tell
+            self.last_error = f"{type(error).__name__}"
+
     def _capture(self, finished: Finished) -> None:
-        jvm = Jvm(self._options.limits.seconds, self._clock)
+        jvm = Jvm(self._options.limits.seconds, self._clock, self._work)
         try:
             if self._of_stream(finished):
                 self.tap.done(finished)
@@ -181,14 +200,12 @@ class Capture:
         analysis = analyse(query, self._means(finished, jvm), keep_plan=self._options.logical_plan,
                            remember=finished.function in CHECKPOINTS and not finished.failure,
                            before_rdd=finished.before_rdd, function=finished.function)
-        captured = Captured(finished, analysis)
-        try:
-            captured.statement = self._statement(jvm, query)
-            if len(analysis.outputs) == 1 and not finished.failure:
-                counted = self._statistics(jvm, query)
-                captured.statistics = {analysis.outputs[0].dataset.key: counted} if counted else {}
-        except OutOfTime:
-            pass  # extras only; the datasets are there
+        if analysis.is_command and not finished.failure and self._ran_before(jvm, query):
+            return None
+        captured = Captured(finished, analysis, self._statement(jvm, query))
+        if len(analysis.outputs) == 1 and not finished.failure:
+            counted = self._statistics(jvm, query)
+            captured.statistics = {analysis.outputs[0].dataset.key: counted} if counted else {}
         return captured
 
     def _means(self, finished: Finished, jvm: Jvm) -> Means:
@@ -231,7 +248,7 @@ class Capture:
 
     def _stream_analysis(self, finished: Finished) -> Analysis:
         """A streaming query's own plan, before its sources are replaced by the data of a batch."""
-        jvm = Jvm(self._options.limits.seconds, self._clock)
+        jvm = Jvm(self._options.limits.seconds, self._clock, self._work)
         execution = finished.stream
         try:
             means = self._means(finished, jvm)
@@ -240,7 +257,9 @@ class Capture:
             def write(note: Callable[[str], None]) -> Optional[Write]:
                 return sink(Reading(Node("", "", {}), batch, jvm, means.surroundings, note), execution)
 
-            return analyse_stream(jvm.ask(execution, "analyzedPlan"), means, write)
+            # A private field before Spark 3.2.
+            plan = jvm.attempt(execution, "analyzedPlan") or jvm.field(execution, "analyzedPlan")
+            return analyse_stream(plan, means, write)
         except Exception as error:  # noqa: BLE001  see the module's promise; the record says what happened
             self.counters["failed"] += 1
             return Analysis("StreamingQuery", skipped=f"capture failed: {type(error).__name__}: {str(error)[:200]}")
@@ -253,6 +272,17 @@ class Capture:
         if executed is not None and jvm.class_name(executed).endswith(".Union"):
             executed = jvm.ask(executed, "children", "head")
         return executed is not None and jvm.class_name(executed).endswith(".CommandResult")
+
+    def _ran_before(self, jvm: Jvm, query: Any) -> bool:
+        """Whether this very query was captured: its command ran once, whatever is asked of its result.
+
+        Before Spark 3.2, `spark.sql("INSERT …").collect()` is two executions of one QueryExecution.
+        """
+        ran = int(jvm.ask(query, "hashCode"))  # Java's identity: the class has none of its own
+        if ran in self._commands:
+            return True
+        self._commands.append(ran)
+        return False
 
     def _session(self, finished: Finished, jvm: Jvm) -> Surroundings:
         known = self._surroundings.get(finished.session)
@@ -280,12 +310,16 @@ class Capture:
         plan = jvm.ask(query, "executedPlan")
         if jvm.class_name(plan).endswith(".AdaptiveSparkPlanExec"):
             plan = jvm.ask(plan, "executedPlan")  # what it became at run time
+        if jvm.class_name(plan).endswith(".ResultQueryStageExec"):
+            plan = jvm.ask(plan, "plan")
         metrics = jvm.ask(plan, "metrics")
         found: Dict[str, int] = {}
         for name, key in METRICS.items():
             metric = jvm.content(jvm.call(metrics, "get", key))
             if metric is not None:
                 found[name] = int(jvm.ask(metric, "value"))
+        if "executed_command" in self._capabilities.missing and not any(found.values()):
+            return {}  # there, who asks for a command's result sets its metrics to zero
         return found
 
     def _who(self, finished: Finished) -> Dict[str, Any]:
@@ -311,19 +345,20 @@ class Capture:
             self.counters["not_emitted"] += 1
         self.counters["skipped" if reason else "captured"] += 1
         run_id = built.run_id if built else identity(self.application, finished)
-        self._record.note(run_id, **_facts(captured, reason, environment, built))
+        self._record.note(run_id, **_facts(captured, reason, {"user": self.application.user, **environment}, built))
         self._remember(captured)
         self.tap.done(finished)
 
-    def _note_lost(self) -> None:
-        """What the tap could not hand over, in the record: one row for the application."""
-        counters = self.tap.counters()
-        lost = {name: counters.get(name, 0) for name in ("dropped", "unheard")}
+    def _note_lost(self, left: int = 0) -> None:
+        """What the tap could not hand over, in the record: one row for the application. `left`: at the end."""
+        counters = {**self.tap.counters(), "left": left}
+        lost = {name: counters.get(name, 0) for name in self._lost}
         if lost == self._lost:
             return
         self._lost = lost
-        words = (f"{lost['dropped']} because the queue was full" if lost["dropped"] else "",
-                 f"{lost['unheard']} while nobody listened" if lost["unheard"] else "")
+        words = (f"{lost['dropped']} because queue or memory were full" if lost["dropped"] else "",
+                 f"{lost['unheard']} while nobody listened" if lost["unheard"] else "",
+                 f"{left} because the program ended before they were captured" if left else "")
         self._record.note(
             self.application.run_id(self.application.started, "lost"), capture="dropped", queries=sum(lost.values()),
             when=_moment(time.time()), reason="; ".join(filter(None, words)))
@@ -343,7 +378,8 @@ class Capture:
             self.counters["skipped" if reason else "captured"] += 1
         statement = run.statement or f"streaming query {run.finished.stream_name or run.finished.stream_id}"
         told = replace(finished, execution_id=run.finished.execution_id)
-        facts = _facts(Captured(told, run.analysis, statement), reason, environment, built)
+        told_by = {"user": self.application.user, **environment}
+        facts = _facts(Captured(told, run.analysis, statement), reason, told_by, built)
         self._record.note(built.run_id, **facts)
 
     def _remember(self, captured: Captured) -> None:
@@ -375,7 +411,8 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
         "databricks_run": environment.get("spark.databricks.job.runId", ""),
         "cell": (environment.get("adb_lineage.run") or {}).get("commandRunId", ""),
         "job": built.job_name if built else "",
-        "statement": (captured.statement or finished.description or finished.function)[:STATEMENT_CHARACTERS],
+        "statement": (captured.statement or CALL_SITE.sub("", finished.description)
+                      or finished.function)[:STATEMENT_CHARACTERS],
         "operation": analysis.root,
         "capture": state,
         "reason": reason,

@@ -1,5 +1,7 @@
 package adb.lineage;
 
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.lang.reflect.Method;
 import java.util.ArrayList;
 import java.util.HashMap;
@@ -55,7 +57,7 @@ public final class Describer {
    * `leaves` (the root's class and those of the leaves that were found in time).
    */
   public Description describe(Object plan, int maxCharacters, int maxLeaves, long millis) {
-    long started = System.nanoTime();
+    long started = spent();
     String reason = "";
     for (int detail = Writer.ALL; detail >= Writer.OPERATORS; detail--) {
       Writer writer = new Writer(detail, maxCharacters, started + millis * 500000L * (3 - detail));
@@ -132,7 +134,7 @@ public final class Describer {
       if (text.length() + types.length() > maxCharacters) {
         throw new TooMuch("its description is longer than " + maxCharacters + " characters");
       }
-      if ((operators.size() & 63) == 0 && System.nanoTime() - deadline > 0) {
+      if ((operators.size() & 63) == 0 && spent() - deadline > 0) {
         throw new TooMuch("describing it took too long");
       }
     }
@@ -141,7 +143,7 @@ public final class Describer {
       text.append("{\"class\":\"").append(node.getClass().getName());
       text.append("\",\"num-children\":").append(children.length);
       if (node instanceof QueryPlan) text.append(",\"operator\":true");
-      if (node instanceof Expression && children.length > 0) function((Expression) node);
+      if (node instanceof Expression) function((Expression) node);
       Object[] values = parameters(node);
       String[] names = names(node, values.length);
       boolean expression = node instanceof Expression;
@@ -168,6 +170,7 @@ public final class Describer {
     /** The function's name in SQL, which the class does not always tell. */
     private void function(Expression expression) {
       String kind = expression.getClass().getName();
+      if (kind.endsWith(".AttributeReference") || kind.endsWith(".Literal")) return;
       String name;
       try {
         name = expression.prettyName();
@@ -352,7 +355,7 @@ public final class Describer {
         } else if (one instanceof scala.collection.Iterable && !(one instanceof scala.collection.Map)) {
           if (!isData(one)) push(todo, elements(one));
         }
-        if (operators.size() > max || ((count & 1023) == 0 && System.nanoTime() - deadline > 0)) {
+        if (operators.size() > max || ((count & 1023) == 0 && spent() - deadline > 0)) {
           complete = false;
           break;
         }
@@ -425,6 +428,13 @@ public final class Describer {
       }
       return names;
     }
+  }
+
+  /** Nanoseconds of work: this thread's processor time, elapsed time where the JVM can't tell. */
+  private static long spent() {
+    ThreadMXBean threads = ManagementFactory.getThreadMXBean();
+    long work = threads.isCurrentThreadCpuTimeSupported() ? threads.getCurrentThreadCpuTime() : -1L;
+    return work < 0 ? System.nanoTime() : work;
   }
 
   private static Object call(Object target, String name) {

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Protocol, Sequence, Set, Tuple
 
 from adb_lineage.capture.compiled import compiled_class
-from adb_lineage.capture.jvm import Jvm, OutOfTime
+from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.plan import Node, Parsed, is_plan, parse_plan, simple_name
 
-# Of a query's time; the rest is for the relations and the columns.
+# Of a query's time; the rest is for the columns.
 SHARE_OF_TIME = 0.4
 # Operators that the walk without a describer looks at: four round trips each.
 MAX_WALK = 2000
@@ -24,7 +24,7 @@ REPEATED = frozenset(("analyzedQuery",))
 
 @dataclass(frozen=True)
 class Limits:
-    """Budgets of one query: seconds, characters of its description, leaf relations, and column edges."""
+    """Budgets of one query: seconds of work for its columns, characters of its description, leaf relations, edges."""
 
     seconds: float = 5.0
     plan_bytes: int = 32 << 20
@@ -68,7 +68,7 @@ class Describer(Protocol):
     """Describes plans of the driver JVM."""
 
     def describe(self, plan: Any, jvm: Jvm, limits: Limits) -> Description:
-        """Never more than the limits; raises OutOfTime, and what Py4J raises when the JVM is gone."""
+        """Never more than the limits. Raises what Py4J raises when the JVM is gone."""
 
 
 class Plans:
@@ -137,8 +137,6 @@ class PlainDescriber:
                     _pair(description, description.root, plan, jvm)
                     return description
                 reason = f"its description is longer than {limits.plan_bytes} characters"
-            except OutOfTime:
-                raise
             except Exception as error:  # noqa: BLE001  a proprietary node may break toJSON
                 reason = f"Spark gave no JSON for it ({type(error).__name__})"
         return _bare(plan, leaves, jvm, reason)

@@ -30,6 +30,7 @@ MAX_SQL = 20_000
 class Application:
     """The Spark application around the queries: what every event repeats.
 
+    `user` is who runs it, for the record, where no platform tells the user of each query.
     `root` is the run of a scheduler that the application belongs to: `runId`, `namespace`, `name`, or nothing.
     """
 
@@ -40,6 +41,7 @@ class Application:
     namespace: str
     host: str = ""
     logical_plan: bool = False
+    user: str = ""
     root: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -1,39 +1,52 @@
-"""Questions to the driver JVM: counted, and bounded in time.
+"""Questions to the driver JVM, counted, and the time that one query's details may cost.
 
-Every call over Py4J is a round trip: about 40 microseconds on a quiet driver, more on a busy one.
+Every call over Py4J is a round trip: about 40 microseconds on a quiet driver, more on a busy one. Their number is
+bounded by the number of leaf relations, so datasets are asked for whatever the time; columns, whose cost grows with
+the plan, look at the budget as they go.
 """
 from __future__ import annotations
 
 import time
 from typing import Any, Callable, List
 
+# Waiting (for a processor, for the JVM) may take so many times the budget.
+PATIENCE = 12
+
 
 class OutOfTime(Exception):
-    """The time budget of one query is used up; what is known until here is what there is."""
+    """The time for a query's columns is used up."""
 
 
 class Jvm:
-    """Asks JVM objects on behalf of one query; `budget` is its wall time in seconds."""
+    """Asks JVM objects on behalf of one query.
 
-    def __init__(self, budget: float, clock: Callable[[], float] = time.monotonic) -> None:
+    `budget` is in seconds of work: the processor time of this thread, or else the same query would have other columns
+    on a busy machine. `clock` is elapsed time, of which there may be PATIENCE times as much.
+    """
+
+    def __init__(self, budget: float, clock: Callable[[], float] = time.monotonic,
+                 work: Callable[[], float] = time.thread_time) -> None:
         self.round_trips = 0
+        self._budget = budget
         self._clock = clock
+        self._work = work
         self._started = clock()
-        self._deadline = self._started + budget
+        self._work_before = work()
 
     @property
     def seconds(self) -> float:
-        """Time since the query's capture began."""
+        """Time elapsed since the query's capture began."""
         return self._clock() - self._started
 
     def check(self) -> None:
-        """Raises OutOfTime at the deadline."""
-        if self._clock() > self._deadline:
-            raise OutOfTime(f"time budget used up after {self.round_trips} round trips")
+        """Raises OutOfTime when the budget is used up."""
+        if self._work() - self._work_before > self._budget:
+            raise OutOfTime(f"the budget of {self._budget:g} s is used up")
+        if self.seconds > self._budget * PATIENCE:
+            raise OutOfTime(f"the driver is too busy: more than {self._budget * PATIENCE:g} s have passed")
 
     def call(self, target: Any, member: str, *arguments: Any) -> Any:
-        """One round trip. Raises OutOfTime at the deadline, and what Py4J raises for a member that is not there."""
-        self.check()
+        """One round trip. Raises what Py4J raises for a member that is not there."""
         self.round_trips += 1
         return getattr(target, member)(*arguments)
 
@@ -75,8 +88,6 @@ class Jvm:
         while kind is not None:
             try:
                 field = self.call(kind, "getDeclaredField", name)
-            except OutOfTime:
-                raise
             except Exception:  # noqa: BLE001  Py4J has no type of its own for "no such field"
                 kind = self.ask(kind, "getSuperclass")
                 continue
@@ -88,7 +99,5 @@ class Jvm:
         """As `ask`, but None where a member is missing or fails: forks and versions differ in them."""
         try:
             return self.ask(target, *path)
-        except OutOfTime:
-            raise
         except Exception:  # noqa: BLE001  Py4J has no type of its own for "no such method"
             return None

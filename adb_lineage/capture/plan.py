@@ -215,4 +215,9 @@ class _Parser:
             return self._types[value["type-ref"]]
         if "tree" in value:
             return self.nodes[value["tree"]]
-        return expr_id(value) or value if "jvmId" in value else value
+        if "jvmId" in value:
+            return expr_id(value) or value
+        if "product-class" in value:  # may hold trees, which count as all others do
+            return {key: self._value(one) if type(one) is list or type(one) is dict else one
+                    for key, one in value.items()}
+        return value

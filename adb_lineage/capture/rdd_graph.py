@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from adb_lineage.capture.connectors import sql_source, without_glob
 from adb_lineage.capture.datasets import Dataset, from_path
 from adb_lineage.capture.jdbc import parse_jdbc_url
-from adb_lineage.capture.jvm import Jvm, OutOfTime
+from adb_lineage.capture.jvm import Jvm
 
 MAX_RDDS = 2000
 MAX_FOLDERS = 2000
@@ -38,14 +38,14 @@ class RddGraph:
         self._problem = ""
 
     def sources(self, rdd: Any, jvm: Jvm) -> RddSources:
-        """The sources of a JVM RDD. Raises OutOfTime."""
+        """The sources of a JVM RDD."""
         text = self._ask(jvm, "sources", rdd, MAX_RDDS, MAX_FOLDERS, MAX_MILLISECONDS)
         if self._problem:
             return RddSources(notes=(self._problem,))
         return parse_sources(text)
 
     def name(self, rdd: Any, jvm: Jvm) -> str:
-        """The names of an RDD and of those before it. Raises OutOfTime."""
+        """The names of an RDD and of those before it."""
         return self._ask(jvm, "name", rdd)
 
     def _ask(self, jvm: Jvm, method: str, *arguments: Any) -> str:
@@ -58,8 +58,6 @@ class RddGraph:
             return ""
         try:
             return str(jvm.call(self._walker, method, *arguments))
-        except OutOfTime:
-            raise
         except Exception as error:  # noqa: BLE001  an odd RDD costs its sources alone
             return f"cut\t{type(error).__name__}\n"
 

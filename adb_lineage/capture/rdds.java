@@ -1,5 +1,7 @@
 package adb.lineage;
 
+import java.lang.management.ManagementFactory;
+import java.lang.management.ThreadMXBean;
 import java.lang.reflect.Field;
 import java.net.URI;
 import java.net.URLEncoder;
@@ -29,7 +31,7 @@ public final class Rdds {
    * the number of an RDD whose former ones Spark has let go; `cut` and why the walk ended early.
    */
   public String sources(Object rdd, int maxRdds, int maxFolders, long millis) {
-    Walk walk = new Walk(maxRdds, maxFolders, System.nanoTime() + millis * 1000000L);
+    Walk walk = new Walk(maxRdds, maxFolders, spent() + millis * 1000000L);
     walk.from(rdd);
     StringBuilder text = new StringBuilder();
     for (Iterator lines = walk.lines.keySet().iterator(); lines.hasNext();) text.append(lines.next()).append('\n');
@@ -97,7 +99,7 @@ public final class Rdds {
     }
 
     private boolean late() {
-      if (System.nanoTime() - deadline < 0) return false;
+      if (spent() - deadline < 0) return false;
       line("cut", "the walk took too long", null);
       return true;
     }
@@ -258,6 +260,13 @@ public final class Rdds {
     String name = target.getClass().getName();
     while (name.endsWith("$")) name = name.substring(0, name.length() - 1);
     return name.substring(Math.max(name.lastIndexOf('.'), name.lastIndexOf('$')) + 1);
+  }
+
+  /** Nanoseconds of work: this thread's processor time, elapsed time where the JVM can't tell. */
+  private static long spent() {
+    ThreadMXBean threads = ManagementFactory.getThreadMXBean();
+    long work = threads.isCurrentThreadCpuTimeSupported() ? threads.getCurrentThreadCpuTime() : -1L;
+    return work < 0 ? System.nanoTime() : work;
   }
 
   /** The result of a method without arguments, or null where this Spark has none of that name. */

@@ -85,7 +85,7 @@ class Tap(Protocol):
         """True once Spark has ended and nothing is left to poll."""
 
     def counters(self) -> Dict[str, int]:
-        """What the tap saw and lost: `seen`, `dropped` (queue full), `unheard` (nobody polled)."""
+        """What the tap saw and lost: `seen`, `dropped` (queue full), `unheard` (nobody polled); what is `waiting`."""
 
     def drain(self, milliseconds: int) -> None:
         """Wait, within the limit, until Spark has handed over what had finished before."""
@@ -229,7 +229,7 @@ class ListenerTap:
 
     def counters(self) -> Dict[str, int]:
         """See Tap."""
-        return dict(self._counters)
+        return {**self._counters, "waiting": self._queue.qsize()}
 
     def drain(self, milliseconds: int) -> None:
         """See Tap."""

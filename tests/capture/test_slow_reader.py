@@ -153,7 +153,7 @@ def test_a_driver_short_of_memory_gives_up_queries_instead_of_failing(listening,
     """
     program = textwrap.dedent(f"""
         import gc
-        from tests.case_harness.session import find_java
+        from tests.case_harness.java import find_java
         find_java()
         from pyspark.sql import SparkSession
         from adb_lineage.capture.tap import new_relay

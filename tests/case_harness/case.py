@@ -18,8 +18,9 @@ _CASE_KEYS = {"id", "title", "rows", "needs", "spark", "setup", "recorded", "sql
               "versions"}
 _VERSION_KEYS = {"why", "expect", "skip"}
 _RUN_KEYS = {"inputs", "outputs", "output", "table", "lifecycle", "previous", "columns", "indirect", "schema", "state",
-             "error", "notes", "skipped", "operation", "processing", "rows_written"}
-_OUTPUT_KEYS = {"dataset", "table", "lifecycle", "previous", "columns", "indirect", "schema", "rows_written"}
+             "error", "notes", "skipped", "operation", "processing", "rows_written", "expressions"}
+_OUTPUT_KEYS = {"dataset", "table", "lifecycle", "previous", "columns", "indirect", "schema", "rows_written",
+                "expressions"}
 
 
 class CaseError(ValueError):

@@ -11,8 +11,9 @@ import subprocess
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Dict, Tuple
 
-from tests.case_harness.session import find_java
+from tests.case_harness.java import JVM_OPTIONS, find_java
 
 SOURCES = Path(__file__).parent.parent / "doubles"
 COMPILE_SECONDS = 600
@@ -23,26 +24,24 @@ def compiled() -> Path:
     import pyspark
 
     jars = Path(pyspark.__file__).parent / "jars"
-    sources = sorted(SOURCES.glob("*.scala"))
-    text = "\n".join(one.read_text(encoding="utf-8") for one in sources)
-    digest = hashlib.sha256(f"{pyspark.__version__}\n{jars}\n{text}".encode()).hexdigest()[:16]
+    folders = [SOURCES] if _has_mount_table(jars) else [SOURCES, SOURCES / "hadoop"]
+    sources = [source for folder in folders for source in sorted(folder.glob("*.scala"))]
+    names = _names(jars)
+    contents = {one.name: _filled(one.read_text(encoding="utf-8"), names) for one in sources}
+    digest = hashlib.sha256(f"{pyspark.__version__}\n{jars}\n{contents}".encode()).hexdigest()[:16]
     target = Path(tempfile.gettempdir()) / f"adb_lineage-doubles-{digest}"
     if target.is_dir():
         return target
     work = Path(tempfile.mkdtemp(prefix="doubles-"))
     (work / "classes").mkdir()
-    names = _names(jars)
     arguments = ["-usejavacp", "-nowarn", "-d", str(work / "classes")]
-    for source in sources:
-        content = source.read_text(encoding="utf-8")
-        for name, value in names.items():
-            content = content.replace(f"@{name}@", value)
-        (work / source.name).write_text(content, encoding="utf-8")
-        arguments.append(str(work / source.name))
+    for name, content in contents.items():
+        (work / name).write_text(content, encoding="utf-8")
+        arguments.append(str(work / name))
     find_java()
     java = _java()
-    done = subprocess.run([java, "-cp", f"{jars}/*", "scala.tools.nsc.Main", *arguments], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, timeout=COMPILE_SECONDS)
+    done = subprocess.run([java, *JVM_OPTIONS, "-cp", f"{jars}/*", "scala.tools.nsc.Main", *arguments],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=COMPILE_SECONDS)
     if done.returncode or not any((work / "classes").iterdir()):
         raise RuntimeError(f"the doubles do not compile:\n{done.stdout.decode(errors='replace')[-6000:]}")
     shutil.copytree(SOURCES / "META-INF", work / "classes" / "META-INF")
@@ -53,6 +52,33 @@ def compiled() -> Path:
     return target
 
 
+def mount_table() -> Tuple[str, Dict[str, str]]:
+    """The class of a mount table under any scheme, and the Spark configuration that it needs.
+
+    Older Hadoops have none: there it is compiled with the doubles.
+    """
+    import pyspark
+
+    if _has_mount_table(Path(pyspark.__file__).parent / "jars"):
+        return "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme", {}
+    return "org.apache.hadoop.fs.viewfs.MountedFiles", {
+        "spark.driver.extraClassPath": str(compiled())}
+
+
+def _has_mount_table(jars: Path) -> bool:
+    for jar in jars.glob("hadoop-c*.jar"):
+        with zipfile.ZipFile(jar) as content:
+            if "org/apache/hadoop/fs/viewfs/ViewFileSystemOverloadScheme.class" in content.namelist():
+                return True
+    return False
+
+
+def _filled(text: str, names: Dict[str, str]) -> str:
+    for name, value in names.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
 def _java() -> str:
     import os
 
@@ -60,7 +86,7 @@ def _java() -> str:
     return str(Path(home) / "bin" / "java") if home else "java"
 
 
-def _names(jars: Path) -> dict:
+def _names(jars: Path) -> Dict[str, str]:
     """What the sources write as `@NAME@`."""
     classes = set()
     for jar in [*jars.glob("spark-sql_*.jar"), *jars.glob("spark-catalyst_*.jar")]:
@@ -68,7 +94,10 @@ def _names(jars: Path) -> dict:
             classes.update(content.namelist())
     command = "org/apache/spark/sql/execution/command/LeafRunnableCommand.class" in classes
     classic = "org/apache/spark/sql/classic/SparkSession.class" in classes
+    v1_write = "org/apache/spark/sql/connector/write/V1Write.class" in classes
     return {
+        "V1_BUILDER": "WriteBuilder" if v1_write else "V1WriteBuilder",
+        "V1_BUILD": "build(): V1Write = () =>" if v1_write else "buildForV1Write(): InsertableRelation =",
         "LEAF_COMMAND": "org.apache.spark.sql.execution.command." + (
             "LeafRunnableCommand" if command else "RunnableCommand"),
         "SESSION": f"org.apache.spark.sql.{'classic.' if classic else ''}SparkSession",

@@ -49,7 +49,10 @@ def compare(expected: Sequence[Mapping[str, Any]], observed: Sequence[Mapping[st
     lines = []
     for number, (wanted, found) in enumerate(zip(expected, observed)):
         where = f"run {number + 1}: " if len(expected) > 1 else ""
-        lines.extend(where + line for line in _differences(wanted, found))
+        differences = _differences(wanted, found)
+        if differences and found["notes"]:
+            differences.append(f"notes: {found['notes']}")
+        lines.extend(where + line for line in differences)
     return lines
 
 
@@ -92,6 +95,8 @@ def _output_differences(wanted: Mapping[str, Any], found: Mapping[str, Any], inp
     for key in ("table", "schema", "previous", "rows_written"):
         if key in wanted:
             lines.extend(_unequal(where + key, wanted[key], found[key]))
+    for column, text in (wanted.get("expressions") or {}).items():
+        lines.extend(_unequal(f"{where}expression of {column}", text, found["expressions"].get(column)))
     columns = {str(column): _edges(edges, inputs) for column, edges in (wanted.get("columns") or {}).items()}
     for column in [*columns, *(one for one in found["columns"] if one not in columns)]:
         lines.extend(_unequal(f"{where}column {column}", columns.get(column), found["columns"].get(column)))
@@ -139,9 +144,16 @@ def _output(output: Mapping[str, Any], names: Names) -> Dict[str, Any]:
         "schema": [f"{one['name']} {one.get('type', '')}".strip()
                    for one in facets.get("schema", {}).get("fields", [])],
         "columns": {name: _sources(found["inputFields"], names) for name, found in columns.get("fields", {}).items()},
+        "expressions": {name: _text(found["inputFields"]) for name, found in columns.get("fields", {}).items()},
         "indirect": _sources(columns.get("dataset") or [], names),
         "rows_written": output.get("outputFacets", {}).get("outputStatistics", {}).get("rowCount"),
     }
+
+
+def _text(fields: Sequence[Mapping[str, Any]]) -> str:
+    """The text of a column's expression; each transformation that is no mere copy has it."""
+    texts = {way.get("description", "") for one in fields for way in one.get("transformations", ())}
+    return " | ".join(sorted(texts))
 
 
 def _sources(fields: Sequence[Mapping[str, Any]], names: Names) -> List[str]:

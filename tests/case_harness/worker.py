@@ -11,8 +11,6 @@ from typing import Any, Dict, Set
 from tests.case_harness.case import Step, load
 from tests.case_harness.session import BLOB, LAKE, Observed, start_session
 
-ERROR_CHARACTERS = 1500
-
 
 class Worker:
     """Executes cases on one session. Each file has one namespace for its Python, and its setup runs once."""
@@ -50,7 +48,7 @@ class Worker:
         try:
             self._execute(case.statement, namespace)
         except Exception as error:
-            answer["error"] = f"{type(error).__name__}: {error}"[:ERROR_CHARACTERS]
+            answer["error"] = f"{type(error).__name__}: {error}"
         answer["events"] = self.observed.events()
         answer["rows"] = [row for row in reversed(self.observed.record.rows(1000)) if row["run_id"] not in seen]
         return answer

@@ -51,7 +51,9 @@ def _iceberg_jar() -> Path:
     spec = importlib.util.find_spec("snowpark_connect_deps_iceberg")
     jars = sorted(Path(str(spec.origin)).parent.glob(f"jars/iceberg-spark-runtime-{line}_*.jar")) if spec else []
     if not jars:
-        raise Unavailable(f"snowpark-connect-deps-iceberg==1.0.2 has Iceberg's runtime for Spark 3.5; this is {line}")
+        raise Unavailable(
+            f"snowpark-connect-deps-iceberg==1.0.2 has Iceberg's runtime for Spark 3.5; this is {line}" if line != "3.5"
+            else "python -m pip install snowpark-connect-deps-iceberg==1.0.2 brings Iceberg's JAR")
     return jars[0]
 
 
@@ -100,18 +102,18 @@ class Worlds:
 
     def __init__(self) -> None:
         self._worlds: Dict[str, World] = {}
-        self._reasons: Dict[str, str] = {}
+        self._failures: Dict[str, Exception] = {}
 
     def get(self, name: str) -> World:
-        """The running world. Raises Unavailable."""
-        if name in self._reasons:
-            raise Unavailable(self._reasons[name])
+        """The running world. Raises Unavailable; one that did not start is not tried again."""
+        if name in self._failures:
+            raise self._failures[name]
         world = self._worlds.get(name)
         if world is None:
             try:
                 world = World(name, Path(tempfile.mkdtemp(prefix=f"cases-{name}-")))
-            except Unavailable as error:
-                self._reasons[name] = str(error)
+            except Exception as error:
+                self._failures[name] = error
                 raise
             self._worlds[name] = world
         return world

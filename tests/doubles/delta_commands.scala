@@ -2,7 +2,7 @@
 package org.apache.spark.sql.delta.commands
 
 import org.apache.hadoop.fs.Path
-import org.apache.spark.sql.Row
+import org.apache.spark.sql.{Row, SparkSession}
 import org.apache.spark.sql.SaveMode
 import org.apache.spark.sql.catalyst.TableIdentifier
 import org.apache.spark.sql.catalyst.catalog.CatalogTable
@@ -18,19 +18,19 @@ case class MergeIntoCommand(
     notMatchedClauses: Seq[DeltaMergeIntoNotMatchedClause],
     notMatchedBySourceClauses: Seq[DeltaMergeIntoNotMatchedBySourceClause], migratedSchema: Option[StructType])
   extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = Nil
+  override def run(session: SparkSession): Seq[Row] = Nil
 }
 
 case class UpdateCommand(
     tahoeFileIndex: TahoeLogFileIndex, catalogTable: Option[CatalogTable], target: LogicalPlan,
     updateExpressions: Seq[Expression], condition: Option[Expression]) extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = Nil
+  override def run(session: SparkSession): Seq[Row] = Nil
 }
 
 case class DeleteCommand(
     deltaLog: AnyRef, catalogTable: Option[CatalogTable], target: LogicalPlan, condition: Option[Expression])
   extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = Nil
+  override def run(session: SparkSession): Seq[Row] = Nil
 }
 
 object TableCreationModes {
@@ -43,7 +43,7 @@ object TableCreationModes {
 case class CreateDeltaTableCommand(
     table: CatalogTable, existingTableOpt: Option[CatalogTable], mode: SaveMode, query: Option[LogicalPlan],
     operation: TableCreationModes.CreationMode, tableByPath: Boolean) extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = Nil
+  override def run(session: SparkSession): Seq[Row] = Nil
 }
 
 trait CloneSource {
@@ -64,33 +64,33 @@ case class CloneParquetSource(tableIdentifier: TableIdentifier, dataPath: Path, 
 case class CloneTableCommand(
     sourceTable: CloneSource, targetIdent: TableIdentifier, tablePropertyOverrides: Map[String, String],
     targetPath: Path) extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = Nil
+  override def run(session: SparkSession): Seq[Row] = Nil
 }
 
 case class RestoreTableCommand(sourceTable: DeltaTableV2) extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = Nil
+  override def run(session: SparkSession): Seq[Row] = Nil
 }
 
 case class ConvertToDeltaCommand(
     tableIdentifier: TableIdentifier, partitionSchema: Option[StructType], collectStats: Boolean,
     deltaPath: Option[String]) extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = Nil
+  override def run(session: SparkSession): Seq[Row] = Nil
 }
 
 /** Compacts: a job of its own inside the command, as the real one has. */
 case class OptimizeTableCommand(child: LogicalPlan, userPartitionPredicates: Seq[String]) extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = {
-    doubles.Run(session, child).collect()
+  override def run(session: SparkSession): Seq[Row] = {
+    doubles.Run(session.asInstanceOf[@SESSION@], child).collect()
     Nil
   }
 }
 
 case class VacuumTableCommand(child: LogicalPlan, horizonHours: Option[Double], dryRun: Boolean)
   extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = Nil
+  override def run(session: SparkSession): Seq[Row] = Nil
 }
 
 case class AlterTableSetPropertiesDeltaCommand(table: DeltaTableV2, configuration: Map[String, String])
   extends @LEAF_COMMAND@ {
-  override def run(session: @SESSION@): Seq[Row] = Nil
+  override def run(session: SparkSession): Seq[Row] = Nil
 }

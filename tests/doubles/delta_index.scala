@@ -22,7 +22,7 @@ package doubles {
     import java.util
     import org.apache.spark.sql.catalyst.catalog.CatalogTable
     import org.apache.spark.sql.connector.catalog.{SupportsWrite, TableCapability}
-    import org.apache.spark.sql.connector.write.{LogicalWriteInfo, SupportsTruncate, V1Write, Write, WriteBuilder}
+    import org.apache.spark.sql.connector.write._
     import org.apache.spark.sql.sources.InsertableRelation
     import org.apache.spark.sql.{DataFrame, SaveMode}
 
@@ -36,13 +36,11 @@ package doubles {
       override def capabilities(): util.Set[TableCapability] = util.EnumSet.of(
         TableCapability.V1_BATCH_WRITE, TableCapability.TRUNCATE, TableCapability.OVERWRITE_BY_FILTER,
         TableCapability.BATCH_READ)
-      override def newWriteBuilder(info: LogicalWriteInfo): WriteBuilder = new WriteBuilder with SupportsTruncate {
+      override def newWriteBuilder(info: LogicalWriteInfo): WriteBuilder = new @V1_BUILDER@ with SupportsTruncate {
         override def truncate(): WriteBuilder = this
-        override def build(): Write = new V1Write {
-          override def toInsertableRelation(): InsertableRelation = new InsertableRelation {
-            override def insert(data: DataFrame, overwrite: Boolean): Unit =
-              data.write.mode(SaveMode.Append).parquet(path.toString)
-          }
+        override def @V1_BUILD@ new InsertableRelation {
+          override def insert(data: DataFrame, overwrite: Boolean): Unit =
+            data.write.mode(SaveMode.Append).parquet(path.toString)
         }
       }
     }

@@ -19,7 +19,7 @@ HERE = pathlib.Path(__file__).parent
 WORKSPACE = "adb-1234567890123456.7.azuredatabricks.net"
 TOKEN = "dapi0123456789abcdef"  # must never be found in anything that leaves the REPL
 PYTHON = os.environ.get("STANDIN_PYTHON", sys.executable)
-"""What a cluster's Python is made of; another one has pyspark, IPython and our dependencies, and wants its JAVA_HOME."""
+"""What makes a cluster's Python; another one has pyspark, IPython and our dependencies, and wants its JAVA_HOME."""
 
 
 class Cluster:
