@@ -156,7 +156,7 @@ def test_the_jar_s_driver(node: Node, volume: pathlib.Path, tmp_path: pathlib.Pa
         assert f'"spark.openlineage.transport.location" = "{events}"' in conf
         events.write_text(json.dumps({"eventType": "COMPLETE", "eventTime": "2026-11-22T10:00:00Z",
                                       "run": {"runId": "r"}, "job": {"namespace": "n", "name": "j"}}) + "\n")
-        until = time.monotonic() + 60
+        until = time.monotonic() + 180
         while not (data / "outbox.sqlite").exists() or not any(stored(data).values()):
             assert time.monotonic() < until, node.log.read_text()
             time.sleep(0.3)
