@@ -200,7 +200,7 @@ class Lineage:
 
     def _build(self, context: Any, tap: Any, configuration: Mapping[str, str]) -> Capture:
         from adb_lineage.capture.capture import Capture, CaptureOptions
-        from adb_lineage.capture.context import script_environment
+        from adb_lineage.capture.context import script_environment, with_metastore
         from adb_lineage.capture.describing import Limits
         from adb_lineage.capture.events import Application
         from adb_lineage.databricks.driver import Driver
@@ -215,6 +215,7 @@ class Lineage:
             driver = Driver(context, conf=configuration, jobs=_jobs_api() if settings.jobs_api else None)
             environment = driver.environment
             self._follow_cells(context, driver)
+        environment = with_metastore(environment, settings.metastore)
         application = Application(
             str(context.applicationId), str(context.appName), int(context.startTime or 0), str(context.version),
             settings.namespace or host or settings.workspace or "default", host, settings.logical_plan,
