@@ -8,6 +8,9 @@ from typing import Any, Iterator
 import pytest
 
 from tests.case_harness.session import Observed, find_java, start_session
+from tests.planted import SPARK
+
+pytest_plugins = ["tests.planted_secrets"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,7 +23,7 @@ def spark_environment() -> None:
 @pytest.fixture(scope="session")
 def spark_session(spark_environment: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """A local Spark with real `abfss://` and `wasbs://` paths (Hadoop's mount table over the local disk)."""
-    spark = start_session(tmp_path_factory.mktemp("spark"), {})
+    spark = start_session(tmp_path_factory.mktemp("spark"), SPARK)
     yield spark
     spark.stop()
 

@@ -1,8 +1,10 @@
 """What a dataset is called in the catalog: the door between naming (`translate`) and finding (`purview`)."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Mapping, NamedTuple, Tuple
+
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 class AssetName(NamedTuple):
@@ -12,8 +14,12 @@ class AssetName(NamedTuple):
     qualified_name: str
 
 
-@dataclass(frozen=True)
-class Column:
+def part_of(process: str, number: int) -> str:
+    """Qualified name of a further process (the second is number 2) that carries on what one can't hold."""
+    return f"{process}#{number}"
+
+
+class Column(NamedTuple):
     """A column of a dataset; nested fields are named with dots, `type` is Spark's type name."""
 
     name: str
@@ -21,8 +27,7 @@ class Column:
     description: str = ""
 
 
-@dataclass(frozen=True)
-class Asset:
+class Asset(NamedTuple):
     """A dataset of a run, as the naming rules see it.
 
     `name` is the identity the rules gave. `alternatives` are other identities under which Purview's own scan may hold
@@ -36,6 +41,6 @@ class Asset:
     alternatives: Tuple[AssetName, ...] = ()
     columns: Tuple[Column, ...] = ()
     parents: Tuple[AssetName, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = _NOTHING
     placeholder: bool = False
     """True when no rule knew the source: the name is a marked stand-in and is never looked for under other names."""

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from adb_lineage.delivery import Delivery, DeliveryOptions
 from adb_lineage.outbox import Outbox
-from adb_lineage.purview import PurviewCatalog, PurviewOptions, account_endpoint, credential
+from adb_lineage.purview import PurviewCatalog, PurviewOptions, TokenSource, account_endpoint, credential
 from adb_lineage.record import Record
 from adb_lineage.settings import Settings, default_data_dir
 from adb_lineage.translate import RunTranslation, TranslateOptions, translate_run
@@ -60,6 +60,7 @@ def purview_options(settings: Settings) -> PurviewOptions:
         collection=settings.collection, auth=settings.auth, cloud=settings.cloud, tenant_id=settings.tenant_id,
         client_id=settings.client_id, client_secret=settings.client_secret, certificate_path=settings.certificate_path,
         certificate_password=settings.certificate_password, service_credential=settings.service_credential,
+        secret_scope=settings.secret_scope,
         username=settings.username, password=settings.password, proxy=settings.proxy, ca_bundle=settings.ca_bundle,
         rate=settings.requests_per_second, bulk_entities_cap=settings.bulk_entities,
         bulk_entities=min(100, settings.bulk_entities), bulk_bytes=settings.bulk_bytes,
@@ -69,7 +70,15 @@ def purview_options(settings: Settings) -> PurviewOptions:
 def catalog_from_settings(settings: Settings) -> PurviewCatalog:
     """The catalog that the settings name. Raises SettingsError, FixNeeded."""
     options = purview_options(settings)
-    return PurviewCatalog(options, credential(options), state_path=data_file(settings, STATE_FILE))
+    return PurviewCatalog(options, token_source(options), state_path=data_file(settings, STATE_FILE))
+
+
+def token_source(options: PurviewOptions) -> TokenSource:
+    """The identity that the options name; on a cluster, `dbutils` is at hand for it. Raises FixNeeded."""
+    find_dbutils: Optional[Callable[[], Any]] = None
+    if "DATABRICKS_RUNTIME_VERSION" in os.environ:
+        from adb_lineage.databricks.driver import find_dbutils
+    return credential(options, find_dbutils=find_dbutils)
 
 
 def delivery_from_settings(

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections import deque
@@ -32,6 +33,8 @@ DRAIN_MILLISECONDS = 5000
 STATEMENT_CHARACTERS = 500
 STATEMENT_DEPTH = 4
 CHECKPOINTS = frozenset(("checkpoint", "localCheckpoint"))
+# Where PySpark's calls arrive in the JVM, which says nothing of the user's line.
+CALL_SITE = re.compile(r" at (?:NativeMethodAccessorImpl\.java|<unknown>):\d+$")
 OURS_FAILED = ("capture failed: ", "not emitted: ")
 REMEMBERED_COMMANDS = 50
 METRICS = {"rows": "numOutputRows", "bytes": "numOutputBytes", "files": "numFiles"}
@@ -342,7 +345,7 @@ class Capture:
             self.counters["not_emitted"] += 1
         self.counters["skipped" if reason else "captured"] += 1
         run_id = built.run_id if built else identity(self.application, finished)
-        self._record.note(run_id, **_facts(captured, reason, environment, built))
+        self._record.note(run_id, **_facts(captured, reason, {"user": self.application.user, **environment}, built))
         self._remember(captured)
         self.tap.done(finished)
 
@@ -375,7 +378,8 @@ class Capture:
             self.counters["skipped" if reason else "captured"] += 1
         statement = run.statement or f"streaming query {run.finished.stream_name or run.finished.stream_id}"
         told = replace(finished, execution_id=run.finished.execution_id)
-        facts = _facts(Captured(told, run.analysis, statement), reason, environment, built)
+        told_by = {"user": self.application.user, **environment}
+        facts = _facts(Captured(told, run.analysis, statement), reason, told_by, built)
         self._record.note(built.run_id, **facts)
 
     def _remember(self, captured: Captured) -> None:
@@ -407,7 +411,8 @@ def _facts(captured: Captured, reason: str, environment: Mapping[str, Any],
         "databricks_run": environment.get("spark.databricks.job.runId", ""),
         "cell": (environment.get("adb_lineage.run") or {}).get("commandRunId", ""),
         "job": built.job_name if built else "",
-        "statement": (captured.statement or finished.description or finished.function)[:STATEMENT_CHARACTERS],
+        "statement": (captured.statement or CALL_SITE.sub("", finished.description)
+                      or finished.function)[:STATEMENT_CHARACTERS],
         "operation": analysis.root,
         "capture": state,
         "reason": reason,

@@ -152,13 +152,10 @@ class ColumnLineage:
         attribute = _attribute_of(reference)
         if attribute is None:
             return EMPTY
-        identity = attribute.expr_id()
-        for one in (scope, outer) if reference.name in ATTRIBUTES else (outer, scope):
-            found = one.origins.get(identity) if one is not None else None
-            if found is not None:
-                return found
-        self.lost.add(str(attribute.fields.get("name", "?")))
-        return EMPTY
+        found = _found(reference, attribute, scope, outer)
+        if found is None:
+            self.lost.add(str(attribute.fields.get("name", "?")))
+        return found or EMPTY
 
     def text(self, expression: Node, scope: Columns, outer: Optional[Columns], depth: int = 0) -> Text:
         """The SQL text of an expression in terms of source columns, as far as that stays short."""
@@ -167,8 +164,10 @@ class ColumnLineage:
         def name_of(reference: Node) -> Text:
             attribute = _attribute_of(reference)
             name = str(attribute.fields.get("name", "?")) if attribute is not None else "?"
-            inner = self.origin_of(reference, scope, outer).text(depth)
-            if attribute is not None and name in names.ambiguous:
+            # what the user wrote may be out of date where Spark has replaced it: then its own names do
+            origin = _found(reference, attribute, scope, outer) if attribute is not None else None
+            inner = origin.text(depth) if origin is not None else None
+            if attribute is not None and name.lower() in names.ambiguous:
                 qualifier = string_list(attribute.fields.get("qualifier"))
                 return Text(".".join((*qualifier[-1:], name)), inner.udfs if inner else ())
             if inner is None or not inner.sql:
@@ -233,7 +232,6 @@ class ColumnLineage:
             self.spend(sum(len(one.lineage) for one in origins.values()))
         return Columns(attributes, origins)
 
-
     def written(self, columns: Columns, names: Sequence[str] = ()) -> Written:
         """What is written when these columns are, under these names (their own without), by position.
 
@@ -253,6 +251,16 @@ class ColumnLineage:
         if edges > self.max_edges:
             raise TooManyEdges(f"{edges} column edges are more than the limit {self.max_edges}")
         return Written(lineages, texts, self.uses, self.use_texts)
+
+
+def _found(reference: Node, attribute: Node, scope: Columns, outer: Optional[Columns]) -> Optional[Origin]:
+    """The origin of the column that a reference to an attribute names, None where no scope has it."""
+    identity = attribute.expr_id()
+    for one in (scope, outer) if reference.name in ATTRIBUTES else (outer, scope):
+        found = one.origins.get(identity) if one is not None else None
+        if found is not None:
+            return found
+    return None
 
 
 def _attribute_of(reference: Node) -> Optional[Node]:

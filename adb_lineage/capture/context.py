@@ -28,6 +28,16 @@ def script_environment(notebook: str = "") -> Environment:
     return environment
 
 
+def with_metastore(environment: Environment, metastore: str) -> Environment:
+    """The same, with the id of Unity Catalog's metastore (`adb_lineage.metastore`) where the setting names it.
+
+    The event has to tell it: another driver, with another metastore, may be the one that delivers it.
+    """
+    if not metastore:
+        return environment
+    return lambda properties, session: {**environment(properties, session), "adb_lineage.metastore": metastore}
+
+
 def _script() -> str:
     """The running script's path: relative to the working folder where it lies in it."""
     main = getattr(sys.modules.get("__main__"), "__file__", None) or (sys.argv[0] if sys.argv else "")

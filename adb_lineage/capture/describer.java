@@ -143,7 +143,7 @@ public final class Describer {
       text.append("{\"class\":\"").append(node.getClass().getName());
       text.append("\",\"num-children\":").append(children.length);
       if (node instanceof QueryPlan) text.append(",\"operator\":true");
-      if (node instanceof Expression && children.length > 0) function((Expression) node);
+      if (node instanceof Expression) function((Expression) node);
       Object[] values = parameters(node);
       String[] names = names(node, values.length);
       boolean expression = node instanceof Expression;
@@ -170,6 +170,7 @@ public final class Describer {
     /** The function's name in SQL, which the class does not always tell. */
     private void function(Expression expression) {
       String kind = expression.getClass().getName();
+      if (kind.endsWith(".AttributeReference") || kind.endsWith(".Literal")) return;
       String name;
       try {
         name = expression.prettyName();

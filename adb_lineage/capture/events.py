@@ -28,7 +28,10 @@ MAX_SQL = 20_000
 
 @dataclass(frozen=True)
 class Application:
-    """The Spark application around the queries: what every event repeats."""
+    """The Spark application around the queries: what every event repeats.
+
+    `user` is who runs it, for the record, where no platform tells the user of each query.
+    """
 
     id: str
     name: str
@@ -37,6 +40,7 @@ class Application:
     namespace: str
     host: str = ""
     logical_plan: bool = False
+    user: str = ""
 
     @property
     def job_name(self) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 Operator = Callable[["ColumnLineage", Node, List[Columns], Optional[Columns]], Columns]
 
 LEFT_ONLY = ("LeftSemi", "LeftAnti")
+# Generators that give as many rows for any values.
+OF_FIXED_LENGTH = frozenset(("Stack", "JsonTuple"))
 # A recursive query's columns are found when another round adds none; each round adds at least one edge.
 MAX_ROUNDS = 50
 
@@ -84,9 +86,17 @@ def _generate(work: ColumnLineage, node: Node, children: List[Columns], outer: O
     made = attributes_of(node.trees("generatorOutput"))
     origins = dict(child.origins)
     for generator in node.trees("generator"):
+        work.use(_counted(generator), FILTER, child, outer)
         for attribute, origin in zip(made, _generated(work, generator, made, child, outer)):
             origins[attribute.id] = origin
     return Columns(child.attributes + made, origins)
+
+
+def _counted(generator: Node) -> Tuple[Node, ...]:
+    """The arguments of a generator on whose content it depends how many rows there are."""
+    if generator.name in OF_FIXED_LENGTH:
+        return ()
+    return tuple(one for one in generator.children if one.name not in ("CreateArray", "CreateMap"))
 
 
 def _generated(work: ColumnLineage, generator: Node, made: Tuple[Attribute, ...], scope: Columns,

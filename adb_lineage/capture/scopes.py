@@ -29,11 +29,12 @@ class Columns:
 
     @cached_property
     def ambiguous(self) -> FrozenSet[str]:
-        """Names that several of the columns have."""
+        """Names, in lower case, that several of the columns have: a query may spell them in any case."""
         seen: Set[str] = set()
         twice: Set[str] = set()
         for one in self.attributes:
-            (twice if one.name in seen else seen).add(one.name)
+            name = one.name.lower()
+            (twice if name in seen else seen).add(name)
         return frozenset(twice)
 
     def row(self) -> Sequence[Origin]:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Mount, Route
 
@@ -266,11 +266,14 @@ def _answer(catalog: Catalog, handler: Handler, request: Request, body: bytes, s
 
 async def _body(request: Request) -> bytes:
     parts, size = [], 0
-    async for part in request.stream():
-        size += len(part)
-        if size > MAX_BODY:
-            raise HTTPException(413, f"the body is over {MAX_BODY} bytes")
-        parts.append(part)
+    try:
+        async for part in request.stream():
+            size += len(part)
+            if size > MAX_BODY:
+                raise HTTPException(413, f"the body is over {MAX_BODY} bytes")
+            parts.append(part)
+    except ClientDisconnect:  # a client that was killed is no error of ours
+        raise HTTPException(400, "the client went away before its request was complete") from None
     return b"".join(parts)
 
 

@@ -115,7 +115,8 @@ def _dataset(one: Any) -> str:
 
 def _cost(row: Row) -> Iterator[str]:
     if row.get("outputs"):
-        yield f"{row.get('columns', 0)} columns with lineage"
+        columns = row.get("columns", 0)
+        yield f"{columns} column{'' if columns == 1 else 's'} with lineage"
     if "seconds" in row:
         yield f"{float(row['seconds']) * 1000:.0f} ms, {row.get('round_trips', 0)} round trips"
 

@@ -84,6 +84,7 @@ def _as_json(rehearsal: Rehearsal, faults: List[str]) -> Dict[str, Any]:
             ]}
             for name, changes in plan.changed.items()
         ],
+        "links": [{"location": location._asdict(), "table": table._asdict()} for location, table in plan.links],
         "unchanged": [name._asdict() for name in plan.unchanged],
         "left_out": [{**name._asdict(), "reason": reason} for name, reason in plan.left_out.items()],
         "invalid": [{**name._asdict(), "reason": reason} for name, reason in plan.invalid.items()],

@@ -24,6 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
                         help="which asset stands for a dataset that has a path and a table name (default: location)")
     parser.add_argument("--include-one-sided", action="store_true",
                         help="give a process to runs that only read or only wrote, too")
+    parser.add_argument("--include-failed", action="store_true", help="give a process to runs that failed, too")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -35,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
         rules=read_rules(arguments.rules),
         prefer=arguments.prefer,
         include_one_sided=arguments.include_one_sided,
+        include_failed=arguments.include_failed,
     )
     runs, problems = group_runs(_lines(arguments.file))
     for events in runs.values():

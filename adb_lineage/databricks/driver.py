@@ -160,7 +160,7 @@ def read_mounts(jvm: Any) -> List[Dict[str, str]]:
         try:
             utilities = package.DbfsUtilsImpl()
         except Exception:  # noqa: BLE001 - the same
-            return [{"mountPoint": row.mountPoint, "source": row.source} for row in _user_object("dbutils").fs.mounts()]
+            return [{"mountPoint": row.mountPoint, "source": row.source} for row in find_dbutils().fs.mounts()]
     mounts = utilities.mounts()
     return [{"mountPoint": row.mountPoint(), "source": row.source()}
             for row in (mounts.apply(position) for position in range(mounts.size()))]
@@ -173,7 +173,7 @@ def _raw_context(jvm: Any) -> Any:
     except Exception as error:  # noqa: BLE001 - an old runtime has no such module; off the main thread it fails oddly
         _LOG.debug("no dbruntime context: %r", error)
     try:
-        context = _user_object("dbutils").notebook.entry_point.getDbutils().notebook().getContext()
+        context = find_dbutils().notebook.entry_point.getDbutils().notebook().getContext()
     except Exception as error:  # noqa: BLE001 - not a notebook
         _LOG.debug("no dbutils context: %r", error)
         return None
@@ -185,11 +185,11 @@ def _raw_context(jvm: Any) -> Any:
     return None
 
 
-def _user_object(name: str) -> Any:
-    """An object that the shell gave the notebook, such as `dbutils`; raises LookupError where there is no shell."""
+def find_dbutils() -> Any:
+    """The `dbutils` that the shell gave the notebook; raises LookupError where there is none."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
     space = shell.user_ns if shell is not None else vars(sys.modules["__main__"])
-    if name not in space:
-        raise LookupError(f"no {name} in this Python")
-    return space[name]
+    if "dbutils" not in space:
+        raise LookupError("there is no dbutils in this Python")
+    return space["dbutils"]

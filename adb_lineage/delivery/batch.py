@@ -30,7 +30,10 @@ class _Work:
     def __init__(self, groups: Iterable[Group], catalog: Catalog) -> None:
         self.groups = sorted(groups, key=lambda group: group.newest.time)
         assets = _assets(self.groups)
-        self.chosen = catalog.resolve(assets)
+        self._links = [link for group in self.groups for link in group.translation.links]
+        named = {asset.name for asset in assets}
+        others = [asset for link in self._links for asset in (link.location, link.table) if asset.name not in named]
+        self.chosen = catalog.resolve([*assets, *others])
         self.missing = [asset for asset in assets if asset.name not in self.chosen]
         entities: Dict[AssetName, Dict[str, Any]] = {}
         self.names: List[List[AssetName]] = []
@@ -41,6 +44,12 @@ class _Work:
             datasets = [self.chosen.get(asset.name, asset.name) for asset in group.translation.assets]
             self.names.append(list(dict.fromkeys([*own, *datasets])))
         self.ordered = sorted(entities.values(), key=lambda entity: entity.get("typeName") == _PROCESS)
+
+    def links(self, stand_ins: Mapping[AssetName, AssetName]) -> List[Tuple[AssetName, AssetName]]:
+        """Locations and the tables on them, where the catalog has both: nothing is created only to be linked."""
+        there = {**stand_ins, **self.chosen}
+        pairs = [(there.get(link.location.name), there.get(link.table.name)) for link in self._links]
+        return list(dict.fromkeys((location, table) for location, table in pairs if location and table))
 
 
 class Batch:
@@ -64,6 +73,7 @@ class Batch:
         """What `write` would do, and what to record of it; nothing is written. Raises what the catalog raises."""
         work = _Work(self._groups, catalog)
         plan = catalog.plan_write(work.ordered, work.missing)
+        plan.links.extend(catalog.plan_links(work.links({})))
         verdicts = {name: verdict for verdict in ("new", "changed", "unchanged", "invalid")
                     for name in getattr(plan, verdict)}
         verdicts.update(dict.fromkeys(plan.placeholders, "placeholder"))
@@ -82,6 +92,7 @@ class Batch:
         outcomes, groups = self._superseded(catalog, outbox)
         work = _Work(groups, catalog)
         report = catalog.write(work.ordered, work.missing)
+        catalog.link(work.links(report.placeholders))
         refused = {AssetName(*item[0]): _refusal(item) for item in report.refused}
         for group, names in zip(work.groups, work.names):
             answers = "; ".join(refused[name] for name in names if name in refused)

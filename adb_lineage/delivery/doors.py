@@ -1,9 +1,21 @@
 """What the delivery expects of its collaborators, so that it imports neither translation nor catalog client."""
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Protocol, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName
+
+
+class Link(Protocol):
+    """The two assets of a dataset that has a storage location and a table name (`translate.Link`)."""
+
+    @property
+    def location(self) -> Asset:
+        """The storage location."""
+
+    @property
+    def table(self) -> Asset:
+        """The table on it."""
 
 
 class Translation(Protocol):
@@ -12,6 +24,10 @@ class Translation(Protocol):
     @property
     def assets(self) -> Sequence[Asset]:
         """Every dataset of the run."""
+
+    @property
+    def links(self) -> Sequence[Link]:
+        """The datasets among them that have two assets."""
 
     @property
     def skipped(self) -> Sequence[Sequence[str]]:
@@ -72,6 +88,10 @@ class WritePlan(Protocol):
     def invalid(self) -> Mapping[AssetName, str]:
         """Entities that can't be sent at all, and why."""
 
+    @property
+    def links(self) -> List[Tuple[AssetName, AssetName]]:
+        """Locations that would be linked to tables; the delivery fills it in."""
+
     def lines(self) -> Sequence[str]:
         """The plan in words."""
 
@@ -87,6 +107,12 @@ class Catalog(Protocol):
 
     def plan_write(self, entities: Sequence[Dict[str, Any]], missing: Sequence[Asset]) -> WritePlan:
         """What `write` would do, without doing it."""
+
+    def link(self, links: Sequence[Tuple[AssetName, AssetName]]) -> None:
+        """Link locations to the tables on them, by the catalog's own names; a repetition changes nothing."""
+
+    def plan_links(self, links: Sequence[Tuple[AssetName, AssetName]]) -> List[Tuple[AssetName, AssetName]]:
+        """Which of them `link` would write."""
 
     def close(self) -> None:
         """End calls that wait (they raise RetryLater) and let go of connections."""

@@ -94,6 +94,8 @@ class Outbox:
         try:
             self._note(self._inbox.append(envelopes, again=again))
             self.trouble = _set_aside([self._inbox, self._work, self._lease])
+            if self._in_memory:  # this process may end before anybody takes what memory kept
+                self._move_to_file()
         except _BROKEN as error:
             self.trouble = f"{self.path}: {error}; events are kept in memory"
             self._append_to_memory(envelopes, again, error)
@@ -299,7 +301,9 @@ class Outbox:
             return 0
 
     def close(self) -> None:
-        """Close the file. What was only in memory is lost then: `Delivery.stop` spools it first."""
+        """Close the file. What only memory holds is lost if the file still fails: `Delivery.stop` spools it first."""
+        if self._in_memory:
+            self._move_to_file()
         for store in (self._inbox, self._work, self._lease):
             store.database.close()
 
@@ -339,7 +343,9 @@ class Outbox:
             except _BROKEN:
                 return
             self._memory.forget(info.run_id)
-        self._in_memory = any(self._memory.counts().values())
+        self._in_memory = False  # before the count: another thread may append to memory at any moment
+        if any(self._memory.counts().values()):
+            self._in_memory = True
 
     def _note(self, losses: Iterable[Loss]) -> None:
         if self._record is not None:

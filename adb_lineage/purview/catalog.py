@@ -7,14 +7,17 @@ import random
 import threading
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
-from adb_lineage.assets import Asset, AssetName
+from adb_lineage.assets import Asset, AssetName, part_of
 from adb_lineage.errors import AdbLineageError
 from adb_lineage.purview import types
 from adb_lineage.purview.auth import TokenSource
 from adb_lineage.purview.client import Http, PooledAtlasClient
 from adb_lineage.purview.clock import Clock, SystemClock
 from adb_lineage.purview.heal import Healer, HealPlan
+from adb_lineage.purview.inventory import PROCESS
+from adb_lineage.purview.links import DatasetLink, Linker
 from adb_lineage.purview.options import PurviewOptions
+from adb_lineage.purview.payload import name_of
 from adb_lineage.purview.plan import WritePlan
 from adb_lineage.purview.progress import Progress, no_progress
 from adb_lineage.purview.report import WriteReport
@@ -58,7 +61,8 @@ class PurviewCatalog:
         self._writer = Writer(self.client, self.resolver, options, self.state, self.clock)
         self._lock = threading.RLock()
         self.healer = Healer(self.client, self.resolver, options, self.state, self.clock)
-        self._remover = Remover(self.client, options, self.state, self.clock)
+        self._linker = Linker(self.client, options, self.state, self.clock)
+        self._remover = Remover(self.client, options, self.state, self.clock, self._linker)
         self._to_heal: Dict[AssetName, Tuple[Found, float]] = {}
         self._book: Optional[TypeBook] = None
         self._book_at = 0.0
@@ -157,8 +161,38 @@ class PurviewCatalog:
                     self.ensure_types()
             else:
                 report = self._writer.write(entities, missing, self.book, self.types_report, False)
+            self._drop_old_parts(entities, report)
             self._heal_touched(report)
             return report
+
+    def _drop_old_parts(self, entities: Sequence[Mapping[str, Any]], report: WriteReport) -> None:
+        """Delete further parts that we wrote of a process which now needs fewer."""
+        names = {name_of(entity) for entity in entities}
+        ahead = [(name.qualified_name, 2) for name in names if name.type_name == PROCESS]
+        old: Dict[AssetName, str] = {}
+        while ahead:
+            parts = {AssetName(PROCESS, part_of(*one)): one for one in ahead}
+            there = self.state.written(parts)
+            old.update((name, row.guid) for name, row in there.items() if name not in names)
+            ahead = [(process, number + 1) for name, (process, number) in parts.items() if name in there]
+        if old:
+            self.client.delete_guids(list(old.values()))
+            self.state.unrecord(old)
+            report.requests += 1
+
+    def link(self, links: Sequence[Tuple[AssetName, AssetName]]) -> None:
+        """Link locations to the tables on them, by the names that the catalog has; links that are there cost nothing.
+
+        One that the catalog refuses is left out.
+        """
+        with self._lock:
+            self._linker.write([DatasetLink(*link) for link in links], self.book)
+
+    def plan_links(self, links: Sequence[Tuple[AssetName, AssetName]]) -> List[Tuple[AssetName, AssetName]]:
+        """Which of the links `link` would write."""
+        with self._lock:
+            new = self._linker.new([DatasetLink(*link) for link in links], self.book)
+            return [(link.location, link.table) for link in new]
 
     def forget_refusals(self) -> None:
         """Send again what was refused before, with whatever content: somebody says that the cause is mended."""

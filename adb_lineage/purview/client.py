@@ -25,7 +25,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from adb_lineage._version import __version__
-from adb_lineage.purview.answers import Answer, AnswerError, error, may_be_content, parse, redact
+from adb_lineage.purview.answers import Answer, AnswerError, Refused, error, may_be_content, parse, redact
 from adb_lineage.purview.auth import TokenSource
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.options import PurviewOptions
@@ -288,6 +288,19 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
         for start in range(0, len(guids), GUIDS_A_CALL):
             params = {"guid": list(guids[start:start + GUIDS_A_CALL])}
             self._http.send("DELETE", f"{self.endpoint_url}/entity/bulk", params)
+
+    def relate(self, type_name: str, end1: Mapping[str, Any], end2: Mapping[str, Any]) -> str:
+        """`POST relationship` between two entities given by reference; its guid. One that is there is `Refused`."""
+        content = {"typeName": type_name, "end1": end1, "end2": end2}
+        return str(self._ask("POST", f"{self.endpoint_url}/relationship", None, content).get("guid") or "")
+
+    def unrelate(self, guid: str) -> None:
+        """Delete a relationship; one that is already gone is no error."""
+        try:
+            self._http.send("DELETE", f"{self.endpoint_url}/relationship/guid/{quote(guid, safe='')}")
+        except Refused as failure:
+            if failure.answer.status != 404:
+                raise
 
     def search_guids(self, type_name: str) -> Iterator[str]:
         """Guids of the entities of one type that the search index knows. It lags, and leaves out some types."""

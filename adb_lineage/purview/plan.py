@@ -32,6 +32,8 @@ class WritePlan:
     """Stand-ins that would be created; `new` does not repeat them."""
     changed: Dict[AssetName, List[Change]] = field(default_factory=dict)
     unchanged: List[AssetName] = field(default_factory=list)
+    links: List[Tuple[AssetName, AssetName]] = field(default_factory=list)
+    """Locations that would be linked to the tables on them."""
     left_out: Dict[AssetName, str] = field(default_factory=dict)
     invalid: Dict[AssetName, str] = field(default_factory=dict)
     """Entities that can't be sent at all, and why."""
@@ -43,6 +45,7 @@ class WritePlan:
         for name, changes in self.changed.items():
             lines.append(f"change      {_show(name)}")
             lines += [f"              {c.attribute}: {_cut(c.before)} -> {_cut(c.after)}" for c in changes]
+        lines += [f"link        {_show(location)} -> {_show(table)}" for location, table in self.links]
         lines += [f"leave out   {_show(name)}: {why}" for name, why in self.left_out.items()]
         lines += [f"invalid     {_show(name)}: {why}" for name, why in self.invalid.items()]
         return [*lines, f"unchanged   {len(self.unchanged)}"]

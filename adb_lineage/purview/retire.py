@@ -4,15 +4,17 @@ Nothing goes that somebody else made, completed, or still uses: it stays in the 
 """
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Callable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from adb_lineage.purview.client import GUIDS_A_CALL, PooledAtlasClient
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.inventory import CHILDREN, CONTAINERS, USERS, Inventory, Owned
+from adb_lineage.purview.links import Linker
 from adb_lineage.purview.options import PurviewOptions
 from adb_lineage.purview.progress import Progress, no_progress
-from adb_lineage.purview.state import State
+from adb_lineage.purview.state import State, Written
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook
 
 
@@ -21,12 +23,15 @@ class RemovalPlan:
     """What goes, in this order, and what stays."""
 
     removals: List[Owned] = field(default_factory=list)
+    links: List[Written] = field(default_factory=list)
+    """Links between datasets, which go first."""
     kept: List[Tuple[Owned, str]] = field(default_factory=list)
     problems: List[str] = field(default_factory=list)
 
     def lines(self) -> List[str]:
         """The plan in words, a line for each step."""
-        lines = [f"remove {one.name.type_name} {one.name.qualified_name}" for one in self.removals]
+        lines = [f"unlink {row.name.qualified_name}" for row in self.links]
+        lines += [f"remove {one.name.type_name} {one.name.qualified_name}" for one in self.removals]
         lines += [f"keep   {one.name.type_name} {one.name.qualified_name}: {why}" for one, why in self.kept]
         return lines + [f"note   {problem}" for problem in self.problems]
 
@@ -34,7 +39,10 @@ class RemovalPlan:
 class Remover:
     """Plans and does removals in one catalog."""
 
-    def __init__(self, client: PooledAtlasClient, options: PurviewOptions, state: State, clock: Clock) -> None:
+    def __init__(
+        self, client: PooledAtlasClient, options: PurviewOptions, state: State, clock: Clock, linker: Linker
+    ) -> None:
+        self._linker = linker
         self._client = client
         self._options = options
         self._state = state
@@ -49,11 +57,15 @@ class Remover:
                 return "nobody knows when it last ran"
             return "" if one.seen_at < limit else "it has run since"
 
-        return self._plan(book, is_old, self._options.grace_seconds, progress)
+        plan = self._plan(book, is_old, self._options.grace_seconds, progress)
+        plan.links = self._linker.written_before(limit)
+        return plan
 
     def plan_purge(self, book: TypeBook, progress: Progress = no_progress) -> RemovalPlan:
         """Remove all that we wrote."""
-        return self._plan(book, lambda one: "", 0.0, progress)
+        plan = self._plan(book, lambda one: "", 0.0, progress)
+        plan.links = self._linker.written_before(math.inf)
+        return plan
 
     def _plan(self, book: TypeBook, keeps: Callable[[Owned], str], grace: float, progress: Progress) -> RemovalPlan:
         """`keeps` gives the reason for which a process or container of ours stays; none: it goes."""
@@ -98,6 +110,7 @@ class Remover:
     def apply(self, plan: RemovalPlan, book: TypeBook, progress: Progress = no_progress) -> None:
         """Remove what the plan says. It can be repeated; raises `RetryLater`, `FixNeeded`."""
         inventory = Inventory(self._client, self._options, self._state, book)
+        self._linker.remove(plan.links)
         done = 0
         for start in range(0, len(plan.removals), GUIDS_A_CALL):
             chunk = plan.removals[start:start + GUIDS_A_CALL]

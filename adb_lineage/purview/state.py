@@ -58,7 +58,7 @@ class Written(NamedTuple):
     name: AssetName
     guid: str
     kind: str
-    """`entity`, `process`, `placeholder` or `column`."""
+    """`entity`, `process`, `placeholder`, `column` or `link`."""
     content: str
     """Hash of what was sent, without the volatile attributes; empty when it is to be sent again in any case."""
     volatile: str

@@ -20,8 +20,8 @@ from adb_lineage.translate.redaction import mask_literals
 
 EVERY_COLUMN = "*"
 _NO_EXPRESSIONS = "expressions of columns left out"
-_EXPRESSION_STEPS: Tuple[Optional[int], ...] = (None, 80, 0)
-"""Lengths that expressions are cut to, one after the other, to make a mapping fit: as they are, short, none."""
+_EXPRESSION_STEPS = ((80, "expressions of columns shortened"), (0, _NO_EXPRESSIONS))
+"""Lengths that expressions are cut to, one after the other, to make a mapping fit, and what to say of it."""
 
 
 class Detail(NamedTuple):
@@ -60,12 +60,15 @@ class SourceFinder:
         self.known = dict(inputs)
         """Assets of the datasets asked for so far, and of the inputs."""
         self._name = name
-        self._folders = {(namespace, clean_path(path)): asset for (namespace, path), asset in inputs.items()}
+        self._inputs = inputs
+        self._folders: Optional[Dict[Key, AssetName]] = None
 
     def __call__(self, namespace: str, name: str) -> AssetName:
         """The asset of a column's source dataset."""
         known = self.known.get((namespace, name))
         if known is None:
+            if self._folders is None:
+                self._folders = {(space, clean_path(path)): asset for (space, path), asset in self._inputs.items()}
             path = clean_path(name)
             known = self._folders.get((namespace, path))
             while known is None and path:
@@ -87,9 +90,11 @@ def add_pairs(groups: Groups, output: Dataset, sink: AssetName, source_of: Sourc
     if "dataset" in facet:
         _add_pairs(by_source, facet["dataset"], EVERY_COLUMN, "", source_of)
     for source, pairs in by_source.items():
-        into = groups.setdefault((source, sink), {})
-        for pair, detail in pairs.items():
-            if indirect or not detail.kind:
+        if not indirect:
+            pairs = {pair: detail for pair, detail in pairs.items() if not detail.kind}
+        into = groups.setdefault((source, sink), pairs)
+        if into is not pairs:  # another output that is the same asset
+            for pair, detail in pairs.items():
                 _add(into, pair, detail)
 
 
@@ -116,13 +121,14 @@ def _add_pairs(
         detail = _detail(told, described, of_dataset) if is_more else PLAIN
         pairs = by_source.get(source)
         if pairs is None:
-            pairs = by_source[source] = {}
-        _add(pairs, (source_column, column), detail)
+            by_source[source] = {(source_column, column): detail}
+        else:
+            _add(pairs, (source_column, column), detail)
 
 
 def _add(pairs: Pairs, pair: Tuple[str, str], detail: Detail) -> None:
-    known = pairs.get(pair)
-    if known is None or (known.kind and not detail.kind):
+    known = pairs.setdefault(pair, detail)
+    if known.kind and not detail.kind:
         pairs[pair] = detail
 
 
@@ -167,11 +173,21 @@ def _text(name: str) -> str:
     return _encode(sound(name))
 
 
+@lru_cache(maxsize=65_536)
+def _row(source: str, sink: str) -> str:
+    """The beginning of a row, which is all of most; pairs come back with every run, too."""
+    return '{"Source":' + _text(source) + ',"Sink":' + _text(sink)
+
+
 def _rows(pairs: Pairs, longest: Optional[int], redact: bool) -> List[str]:
     """Pairs as JSON texts, expressions no longer than `longest` characters (None: as they are, 0: left out)."""
     rows = []
-    for (source, sink), (kind, expression) in pairs.items():
-        row = '{"Source":' + _text(source) + ',"Sink":' + _text(sink)
+    for (source, sink), detail in pairs.items():
+        row = _row(source, sink)
+        if detail is PLAIN:
+            rows.append(row + "}")
+            continue
+        kind, expression = detail
         if kind:
             row += ',"Type":' + _text(kind)
         if expression and longest != 0:
@@ -204,13 +220,14 @@ def map_columns(groups: Groups, chosen: Mapping[AssetName, AssetName], max_bytes
         if pairs
     ]
     max_bytes -= len("columnMapping")
-    expressions = any(detail[1] for _, pairs in named for detail in pairs.values())
-    for longest in _EXPRESSION_STEPS if expressions else (None,):
-        texts = [head + ",".join(_rows(pairs, longest, redact)) + "]}" for head, pairs in named]
-        text = "[" + ",".join(texts) + "]"
+    text = _whole(named, None, redact)
+    if _size(text) <= max_bytes:
+        return Mapped((text,), ())
+    expressions = any(detail.expression for _, pairs in named for detail in pairs.values())
+    for longest, lost in _EXPRESSION_STEPS if expressions else ():
+        text = _whole(named, longest, redact)
         if _size(text) <= max_bytes:
-            lost = {None: (), 0: (_NO_EXPRESSIONS,)}.get(longest, ("expressions of columns shortened",))
-            return Mapped((text,), lost)
+            return Mapped((text,), (lost,))
     reasons = [_NO_EXPRESSIONS] if expressions else []
     direct = [(head, {pair: PLAIN for pair, detail in pairs.items() if not detail.kind}) for head, pairs in named]
     gone = sum(len(pairs) for _, pairs in named) - sum(len(pairs) for _, pairs in direct)
@@ -220,6 +237,11 @@ def map_columns(groups: Groups, chosen: Mapping[AssetName, AssetName], max_bytes
     if len(parts) > 1:
         reasons.append(f"column mapping split over {len(parts)} processes")
     return Mapped(parts, tuple(reasons))
+
+
+def _whole(named: Sequence[Tuple[str, Pairs]], longest: Optional[int], redact: bool) -> str:
+    """All groups, each told by its beginning and its pairs, as one text."""
+    return "[" + ",".join([head + ",".join(_rows(pairs, longest, redact)) + "]}" for head, pairs in named]) + "]"
 
 
 def _cut(groups: Sequence[Tuple[str, Sequence[str]]], max_bytes: int, reasons: List[str]) -> Iterator[str]:

@@ -33,11 +33,6 @@ class Dataset:
     facets: Dict[str, Any] = field(default_factory=dict)
     statistics: Dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def key(self) -> Key:
-        """Namespace and name."""
-        return self.namespace, self.name
-
 
 @dataclass
 class Run:

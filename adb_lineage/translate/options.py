@@ -33,7 +33,7 @@ class TranslateOptions:
     """Keep indirect column edges (filter, join, group, sort, window) next to the direct ones."""
     include_one_sided: bool = False
     """Write a process for a run that only read or only wrote."""
-    include_failed: bool = True
+    include_failed: bool = False
     """Write a process for a run that failed; its description says so."""
     max_value_bytes: int = 32 * KILOBYTE
     """Purview's limit for one attribute: its name and its value together."""

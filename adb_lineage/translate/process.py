@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
-from adb_lineage.assets import AssetName
+from adb_lineage.assets import AssetName, part_of
 from adb_lineage.translate.columns import Groups, Mapped, map_columns
 from adb_lineage.translate.databricks import Entity, Place, entity, reference
 
 PROCESS_TYPE = "databricks_process"
 
+_md5: Callable[[bytes], Any] = hashlib.md5
 try:
-    hashlib.md5(usedforsecurity=False)
-    _md5: Callable[[bytes], Any] = partial(hashlib.md5, usedforsecurity=False)
-except TypeError:  # Python 3.8
-    _md5 = hashlib.md5
+    hashlib.md5()
+except ValueError:  # a Python in FIPS mode wants to be told that it is not for security
+    _md5 = partial(hashlib.md5, usedforsecurity=False)
 
 
 def _digest(text: str) -> str:
@@ -68,17 +68,20 @@ class ProcessDraft:
         parts = self._columns(chosen).parts
         entities = [_copy(container) for container in self.place.entities]
         for number, part in enumerate(parts[1:], 2):
-            entities.append(self._process(chosen, part, f"#{number}", f" (columns, part {number} of {len(parts)})"))
-        entities.append(self._process(chosen, parts[0], "", ""))
+            name = part_of(self.qualified_name, number)
+            entities.append(self._process(chosen, name, part, "{}", f" (columns, part {number} of {len(parts)})"))
+        entities.append(self._process(chosen, self.qualified_name, parts[0], self.spark_plan, ""))
         return entities
 
-    def _process(self, chosen: Mapping[AssetName, AssetName], columns: str, suffix: str, label: str) -> Entity:
+    def _process(
+        self, chosen: Mapping[AssetName, AssetName], qualified_name: str, columns: str, spark_plan: str, label: str
+    ) -> Entity:
         attributes: Dict[str, Any] = {
             "name": self.name + label,
-            "qualifiedName": self.qualified_name + suffix,
+            "qualifiedName": qualified_name,
             "description": self.description,
             "columnMapping": columns,
-            "sparkPlan": "{}" if suffix else self.spark_plan,
+            "sparkPlan": spark_plan,
             "inputs": _references(self.inputs, chosen),
             "outputs": _references(self.outputs, chosen),
         }

@@ -3,21 +3,22 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 from adb_lineage.assets import Asset, AssetName, Column
 from adb_lineage.translate.columns import Groups, SourceFinder, add_pairs, map_columns, nested_name
 from adb_lineage.translate.databricks import Place, place_of, workspace_host
-from adb_lineage.translate.events import Dataset, Key, Run, merge_events
+from adb_lineage.translate.events import Dataset, Run, merge_events
 from adb_lineage.translate.json_values import as_list, as_mapping, as_text, sound
-from adb_lineage.translate.names import PLACEHOLDER_RULE, Mounts, NameEngine, RuleSet
+from adb_lineage.translate.names import PLACEHOLDER_RULE, NameEngine, RuleSet, mounts_of
 from adb_lineage.translate.options import TranslateOptions
 from adb_lineage.translate.process import ProcessDraft, process_hash
 from adb_lineage.translate.redaction import mask_secrets, redacted_plan
 from adb_lineage.translate.translation import Link, RunTranslation, Skip
+
+Named = Tuple[Dataset, Asset]
 
 NO_PLAN = "{}"
 _MAX_DEPTH = 32
@@ -46,31 +47,25 @@ class _Translator:
     def __init__(self, run: Run, options: TranslateOptions) -> None:
         self.run = run
         self.options = options
-        self.engine = _engine(options.rules)
         self.skipped = [Skip(*problem) for problem in run.problems]
         self.workspace = workspace_host(run, options.workspace)
-        self.mounts = Mounts([*options.mounts, *as_list(run.environment.get("mountPoints"))])
-        self.metastore = (
-            as_text(run.environment.get("adb_lineage.metastore")) or _metastore_in(run) or options.metastore
-        )
+        mounts = mounts_of([*options.mounts, *as_list(run.environment.get("mountPoints"))])
+        metastore = as_text(run.environment.get("adb_lineage.metastore")) or _metastore_in(run) or options.metastore
+        self._name = _engine(options.rules).within(mounts, self.workspace, metastore)
         self.links: Dict[AssetName, Link] = {}
 
     def translation(self) -> RunTranslation:
         run = self.run
-        names: Dict[Key, Asset] = {}
-        for dataset in (*run.inputs, *run.outputs):
-            if dataset.key not in names:
-                names[dataset.key] = self._asset(dataset)
+        inputs = [(dataset, self._asset(dataset)) for dataset in run.inputs]
+        outputs = [(dataset, self._asset(dataset)) for dataset in run.outputs]
         assets: Dict[AssetName, Asset] = {}
-        for dataset in (*run.inputs, *run.outputs):
-            asset = names[dataset.key]
-            known = assets.get(asset.name)
-            columns = _columns(dataset)
-            if known is None:
-                known = assets[asset.name] = asset
-            if columns and not known.columns:
-                assets[asset.name] = replace(known, columns=columns)
-        draft = self._draft(names) if self._is_wanted() else None
+        for dataset, asset in (*inputs, *outputs):
+            known = assets.setdefault(asset.name, asset)
+            if not known.columns:
+                columns = _columns(dataset)
+                if columns:
+                    assets[asset.name] = known._replace(columns=columns)
+        draft = self._draft(inputs, outputs) if self._is_wanted() else None
         return RunTranslation(
             run_id=run.run_id,
             state=run.state,
@@ -97,11 +92,6 @@ class _Translator:
     def _skip(self, subject: str, reason: str) -> None:
         self.skipped.append(Skip(subject, reason))
 
-    def _name(self, namespace: str, name: str) -> Asset:
-        return self.engine.name_dataset(
-            namespace, name, mounts=self.mounts, workspace=self.workspace, metastore=self.metastore
-        )
-
     def _asset(self, dataset: Dataset) -> Asset:
         """The asset of a dataset; of one with both a location and a table name, the one that the setting prefers.
 
@@ -114,9 +104,8 @@ class _Translator:
             return location
         managed = _MANAGED in dataset.name or _METASTORE_ROOT.match(dataset.name) is not None
         unreachable = (managed or location.placeholder) and not (table.placeholder and not managed)
-        chosen, other = (table, location) if self.options.prefer == "table" or unreachable else (location, table)
-        self.links.setdefault(chosen.name, Link(chosen, other))
-        return chosen
+        self.links.setdefault(location.name, Link(location, table))
+        return table if self.options.prefer == "table" or unreachable else location
 
     def _table(self, dataset: Dataset, location: Asset) -> Optional[Asset]:
         """The asset under a dataset's other name, from its `symlinks` facet; names that no rule knows are passed."""
@@ -135,20 +124,20 @@ class _Translator:
                 best = asset
         return best
 
-    def _draft(self, names: Mapping[Key, Asset]) -> ProcessDraft:
+    def _draft(self, named_inputs: Sequence[Named], named_outputs: Sequence[Named]) -> ProcessDraft:
         run, options = self.run, self.options
         place = place_of(run, self.workspace, options.redact)
         for subject, reason in place.fit(options.max_value_bytes):
             self._skip(subject, reason)
-        inputs = [names[dataset.key].name for dataset in run.inputs]
-        outputs = list(dict.fromkeys(names[dataset.key].name for dataset in run.outputs))
-        groups = self._column_pairs(names)
+        inputs = [asset.name for _, asset in named_inputs]
+        outputs = list(dict.fromkeys([asset.name for _, asset in named_outputs]))
+        groups = self._column_pairs(named_inputs, named_outputs)
         columns = map_columns(groups, {}, options.max_value_bytes, options.redact)
         for reason in columns.lost:
             self._skip("columnMapping", reason)
         identity = process_hash([name.qualified_name for name in inputs], [name.qualified_name for name in outputs])
         unique_inputs = tuple(dict.fromkeys(inputs))
-        sink = names[(run.outputs or run.inputs)[0].key].display_name
+        sink = (named_outputs or named_inputs)[0][1].display_name
         more = len(outputs or unique_inputs) - 1
         return ProcessDraft(
             place=place,
@@ -164,14 +153,14 @@ class _Translator:
             redact=options.redact,
         )
 
-    def _column_pairs(self, names: Mapping[Key, Asset]) -> Groups:
+    def _column_pairs(self, inputs: Sequence[Named], outputs: Sequence[Named]) -> Groups:
         find = SourceFinder(
-            {dataset.key: names[dataset.key].name for dataset in self.run.inputs},
+            {(dataset.namespace, dataset.name): asset.name for dataset, asset in inputs},
             lambda namespace, name: self._name(namespace, name).name,
         )
         groups: Groups = {}
-        for output in self.run.outputs:
-            add_pairs(groups, output, names[output.key].name, find, self.options.indirect)
+        for output, asset in outputs:
+            add_pairs(groups, output, asset.name, find, self.options.indirect)
         return groups
 
     def _plan(self, size_of_references: int) -> str:
@@ -230,8 +219,10 @@ def _columns(dataset: Dataset) -> Tuple[Column, ...]:
     if not fields:
         return ()
     try:
-        flat = [(field["name"], field.get("type"), field.get("description"), field.get("fields")) for field in fields]
-        return _flat_columns(tuple(flat))  # the same schemas come back with every run
+        return _flat_columns(tuple([  # the same schemas come back with every run
+            (field["name"], field.get("type"), field.get("description"), field.get("fields") or None)
+            for field in fields
+        ]))
     except (TypeError, KeyError, AttributeError):
         columns: Dict[str, Column] = {}
         _collect_columns(fields, "", columns, _MAX_DEPTH)
@@ -267,8 +258,8 @@ def _collect_columns(fields: List[Any], prefix: str, columns: Dict[str, Column],
 def _metastore_in(run: Run) -> str:
     """The metastore's id from the storage path of a managed table that lies under the metastore's own root."""
     for dataset in (*run.inputs, *run.outputs):
-        found = _METASTORE_ROOT.match(dataset.name)
-        if found is not None and "symlinks" in dataset.facets:
+        found = _METASTORE_ROOT.match(dataset.name) if "symlinks" in dataset.facets else None
+        if found is not None:
             return found["id"]
     return ""
 
@@ -287,7 +278,9 @@ def _seconds_between(start: str, end: str) -> float:
     for text in (start, end):
         try:
             # Python 3.8 reads three or six digits of a second and no Z.
-            text = _FRACTION.sub(lambda found: "." + found[1][:6].ljust(6, "0"), text.replace("Z", "+00:00"))
+            text = text.replace("Z", "+00:00")
+            if "." in text:
+                text = _FRACTION.sub(lambda found: "." + found[1][:6].ljust(6, "0"), text)
             moments.append(datetime.fromisoformat(text))
         except ValueError:
             return 0.0

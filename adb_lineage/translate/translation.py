@@ -21,10 +21,10 @@ class Skip(NamedTuple):
 
 
 class Link(NamedTuple):
-    """One dataset under two names: the asset that stands for it in this translation, and the other one."""
+    """One dataset under two names; the options say which of the two stands for it in this translation."""
 
-    asset: Asset
-    other: Asset
+    location: Asset
+    table: Asset
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class RunTranslation:
 
     `assets` holds every dataset of the run once, inputs before outputs. `entities` gives the Databricks entities and
     the process; dataset entities are not in it, because which of them exist already is known to the catalog alone.
-    `links` pairs the assets of datasets that have both a storage location and a table name.
+    `links` pairs the assets of datasets that have both a storage location and a table name; one of each pair is in
+    `assets`.
     """
 
     run_id: str

@@ -6,58 +6,16 @@ import threading
 
 import pytest
 
-from adb_lineage.capture.capture import Capture, CaptureOptions
-from adb_lineage.capture.context import script_environment
 from adb_lineage.capture.describing import Limits
-from adb_lineage.capture.events import Application
 from adb_lineage.capture.jvm import PATIENCE, Jvm, OutOfTime
 from adb_lineage.capture.tap import ListenerTap
+from tests.capture.captured import BUDGET, Kept, captured_by, new_capture
 
 pytestmark = pytest.mark.spark
 
-BUDGET = 5.0
-LIMITS = Limits(BUDGET)
-
-
-class Kept:
-    """What a capture gives away: its events, and the rows of its record."""
-
-    def __init__(self):
-        self.events = []
-        self.rows = {}
-
-    def emit(self, event):
-        self.events.append(event)
-
-    def note(self, run_id, **facts):
-        self.rows.setdefault(run_id, {}).update(facts)
-
-
-def new_capture(tap, emitter, record, limits=LIMITS, **clocks):
-    return Capture(tap, Application("app", "app", 0, "3", "tests"), script_environment("tests"), emitter, record,
-                   CaptureOptions(limits), **clocks)
-
-
 @pytest.fixture
-def captured(spark_session, tmp_path):
-    """Runs a program of one session under a capture with these clocks; gives its row in the record and the event."""
-    def run(program, limits=LIMITS, **clocks):
-        session = spark_session.newSession()
-        tap = ListenerTap(spark_session.sparkContext, session, capacity=10)
-        kept = Kept()
-        capture = new_capture(tap, kept, kept, limits, **clocks)
-        program(session)
-        tap.drain(30_000)
-        while True:
-            finished = tap.poll(0.5)
-            if finished is None:
-                break
-            capture._capture(finished)
-        tap.close()
-        row, = kept.rows.values()
-        return row, kept.events
-
-    return run
+def captured(spark_session):
+    return captured_by(spark_session)
 
 
 @pytest.fixture

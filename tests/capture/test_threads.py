@@ -64,6 +64,12 @@ def test_a_statement_with_statements_inside_is_one_run(lake):
     assert [row["capture"] for row in rows] == ["captured", "captured"]
 
 
+def test_a_statement_without_sql_is_told_by_its_method(lake):
+    lake.spark.range(5).write.mode("overwrite").parquet(f"{LAKE}/threads/method")
+    assert lake.events()
+    assert lake.record.rows(1)[0]["statement"] == "parquet"
+
+
 def test_nothing_is_asked_of_catalog_or_file_system(lake, monkeypatch):
     """Every call that capture makes to the JVM, by name: none of those that could cost a listing or a credential."""
     from adb_lineage.capture.jvm import Jvm

@@ -140,7 +140,13 @@ class SmallCatalog:
     def plan_write(self, entities: Any, missing: Any) -> Any:
         names = [AssetName(entity["typeName"], entity["attributes"]["qualifiedName"]) for entity in entities]
         return SimpleNamespace(new=names, placeholders=[asset.name for asset in missing], changed={}, unchanged=[],
-                               left_out={}, invalid={})
+                               left_out={}, invalid={}, links=[])
+
+    def link(self, links: Any) -> None:
+        assert not links, "the translation of a page has none"
+
+    def plan_links(self, links: Any) -> Any:
+        return []
 
     def close(self) -> None:
         pass

@@ -30,5 +30,5 @@ def translate(events: Sequence[Mapping[str, Any]]) -> Any:
                 "bad": job.startswith("bad"), "unbearable": job.startswith("unbearable")}},
         ]
 
-    return SimpleNamespace(assets=assets, skipped=() if names else (("run", "it names no dataset"),),
+    return SimpleNamespace(assets=assets, links=(), skipped=() if names else (("run", "it names no dataset"),),
                            process=process, entities=entities)

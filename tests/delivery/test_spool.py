@@ -144,9 +144,9 @@ def test_one_of_several_processes_that_stops_leaves_the_spooling_to_the_others(d
     second.delivery.start()
     server.always = 500
     first.outbox.append(event("open", "START"))
-    first.delivery.stop(0.5)
+    first.delivery.stop(30)
     assert listed(tmp_path) == []
-    second.delivery.stop(0.5)
+    second.delivery.stop(30)
     assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"open"}
 
 
@@ -156,7 +156,7 @@ def test_a_process_that_was_killed_does_not_keep_the_last_one_from_spooling(driv
     code = "import sys; from adb_lineage.outbox import Outbox; Outbox(sys.argv[1]).join('killed')"
     subprocess.run([sys.executable, "-c", code, one.outbox.path], check=True)
     one.delivery.start()
-    one.delivery.stop(0.5)
+    one.delivery.stop(30)
     assert len(spooled_events(tmp_path)) == 1
 
 

@@ -9,7 +9,8 @@ import pytest
 from adb_lineage.composition import delivery_from_settings, outbox_from_settings, record_from_settings
 from adb_lineage.delivery import Delivery, DeliveryOptions
 from tests.delivery import kill_loop, outage
-from tests.delivery.whole_way import CatalogProcess, events, picture, settings
+from tests.delivery.whole_way import CatalogProcess, events, picture, scan, settings
+from tests.planted import ENVIRONMENT
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def command(driver, *arguments):
     """`adb-lineage …` as a user runs it, on the driver's disk."""
     environment = {"ADB_LINEAGE_ENDPOINT": driver.settings.endpoint, "ADB_LINEAGE_AUTH": "none",
                    "ADB_LINEAGE_DATA_DIR": driver.settings.data_dir, "PYTHONPATH": ".", "PATH": "/usr/bin:/bin",
-                   "HOME": driver.settings.data_dir}
+                   "HOME": driver.settings.data_dir, **ENVIRONMENT}
     return subprocess.run([sys.executable, "-m", "adb_lineage", *arguments], env=environment, capture_output=True,
                           text=True, timeout=300)
 
@@ -96,6 +97,74 @@ def test_order_of_arrival_does_not_matter(driver, catalog, tmp_path):
             two.deliver([event])
         two.close()
         assert picture(other.path) == expected
+
+
+LOCATION = ("azure_datalake_gen2_path", "https://account.dfs.core.windows.net/lake/clean/p0/")
+METASTORE = "11111111-2222-3333-4444-555555555555"
+TABLE = ("databricks_table", f"databricks://{METASTORE}/catalogs/main/schemas/s/tables/t")
+LINK = "direct_lineage_dataset_dataset"
+
+
+def table_events():
+    for event in events(1, 1):
+        for output in event["outputs"]:
+            output["facets"]["symlinks"] = {
+                "identifiers": [{"namespace": "unity-catalog", "name": "main.s.t", "type": "TABLE"}]}
+        yield event
+
+
+def links(catalog):
+    return [edge[1:] for edge in picture(catalog.path)["edges"] if edge[0] == LINK]
+
+
+@pytest.mark.parametrize("prefer", ["location", "table"])
+def test_the_table_and_the_location_of_a_dataset_are_linked(driver, catalog, prefer):
+    scan(catalog, LOCATION, TABLE)
+    link = [" ".join(LOCATION), " ".join(TABLE), "ACTIVE"]
+    one = driver(prefer=prefer, metastore=METASTORE).deliver(table_events())
+    edges = [edge for edge in picture(catalog.path)["edges"] if edge[0] == "process_dataset_outputs"]
+    assert [edge[2] for edge in edges] == [" ".join(LOCATION if prefer == "location" else TABLE)]
+    assert links(catalog) == [link]
+    driver("other driver", prefer=prefer, metastore=METASTORE).deliver(table_events())
+    assert links(catalog) == [link]
+    done = command(one, "purge", "--written-by-us")
+    assert f"unlink {' '.join(LOCATION)} -> {' '.join(TABLE)}" in done.stdout, done
+    assert {edge[2] for edge in links(catalog)} <= {"DELETED"}
+
+
+def test_an_asset_is_not_created_only_to_be_linked(driver, catalog, tmp_path):
+    one = driver(metastore=METASTORE).deliver(table_events())
+    assert links(catalog) == [] and not any(TABLE[1] in entity[0] for entity in picture(catalog.path)["entities"])
+    scan(catalog, TABLE)
+    later = driver("later", metastore=METASTORE)
+    plan = command(later, "plan", "--json", write_events(tmp_path / "events.ndjson", table_events()))
+    assert links(catalog) == [], plan
+    later.deliver(table_events())
+    ((location, table, status),) = links(catalog)
+    assert location.endswith("/lake/clean/p0") and table == " ".join(TABLE) and status == "ACTIVE"
+    one.deliver([])
+
+
+def test_a_process_that_needs_fewer_parts_loses_the_old_ones(driver, catalog):
+    def wide(columns, minute):
+        (start, complete) = events(1, 1)
+        source = complete["inputs"][0]
+        complete["outputs"][0]["facets"]["columnLineage"]["fields"] = {
+            f"column_{number}_{'x' * 80}": {"inputFields": [{"namespace": source["namespace"], "name": source["name"],
+                                                             "field": f"column_{number}_{'x' * 80}"}]}
+            for number in range(columns)}
+        complete["run"] = {**complete["run"], "runId": f"0195f000-0000-7000-8000-0000000001{minute}"}
+        return {**complete, "eventTime": f"2026-03-01T12:{minute}:00Z"}
+
+    def parts():
+        return sorted(one[0].rpartition("#")[2] for one in processes(catalog) if one[1] == "ACTIVE" and "#" in one[0])
+
+    one = driver()
+    assert (one.deliver([wide(400, 10)]), parts())[1] == ["2", "3"]
+    assert (one.deliver([wide(200, 11)]), parts())[1] == ["2"]
+    assert (one.deliver([wide(1, 12)]), parts())[1] == []
+    assert (one.deliver([wide(400, 13)]), parts())[1] == ["2", "3"]
+    assert one.outbox.counts()["delivered"] == 4
 
 
 def test_an_outage_in_the_middle_costs_nothing(driver, catalog, tmp_path):

@@ -5,9 +5,13 @@ import json
 import sqlite3
 import subprocess
 import sys
-from typing import Any, Dict, Iterator, List
+import urllib.request
+from typing import Any, Dict, Iterator, List, Tuple
 
 from adb_lineage.settings import Settings
+from tests.planted import ENVIRONMENT
+
+PLANTED = dict(zip(("client_secret", "certificate_password", "password"), ENVIRONMENT.values()))
 
 CATALOG = """
 import sys
@@ -42,8 +46,18 @@ class CatalogProcess:
 
 def settings(url: str, folder: str, **more: Any) -> Settings:
     """Settings of a driver whose disk is `folder`, delivering to `url` without a rate limit that a test would feel."""
-    values = {"endpoint": url, "auth": "none", "data_dir": folder, "requests_per_second": 1e6, **more}
+    values = {"endpoint": url, "auth": "none", "data_dir": folder, "requests_per_second": 1e6, **PLANTED, **more}
     return Settings.load(values, environ={})
+
+
+def scan(catalog: CatalogProcess, *names: Tuple[str, str]) -> None:
+    """What a scan of Purview does: bring assets, told by type and qualified name."""
+    entities = [{"typeName": kind, "guid": f"-{number}", "attributes": {"qualifiedName": name, "name": name}}
+                for number, (kind, name) in enumerate(names, 1)]
+    body = json.dumps({"entities": entities}).encode()
+    request = urllib.request.Request(f"{catalog.url}/datamap/api/atlas/v2/entity/bulk", body,
+                                     {"Content-Type": "application/json"})
+    urllib.request.urlopen(request).close()
 
 
 def picture(path: str) -> Dict[str, List[Any]]:

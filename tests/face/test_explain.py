@@ -43,6 +43,12 @@ def test_a_captured_statement_is_told_with_all_that_is_known_of_it(record, capsy
     ]
 
 
+def test_one_column_is_one_column(record, capsys):
+    record.note("r1", **{**CAPTURED, "columns": 1})
+    assert main(["explain"]) == 0
+    assert "  1 column with lineage, 12 ms, 49 round trips" in capsys.readouterr().out
+
+
 def test_the_figures_count_what_was_seen_captured_skipped_dropped_and_failed(record, capsys):
     record.note("r1", **CAPTURED)
     for number in range(3):

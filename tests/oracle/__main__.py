@@ -5,39 +5,24 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from pathlib import Path
+from typing import Optional
 
-from hypothesis import HealthCheck, Phase, given, seed, settings
-from hypothesis import strategies as st
-
-from tests.oracle.programs import build
+from tests.case_harness.session import start_session
+from tests.oracle.judging import judge_programs
+from tests.oracle.programs import Program
 from tests.oracle.session import quick
-from tests.oracle.watching import Oracle
+from tests.oracle.watching import Oracle, Verdict
 
 
 def main(programs: int, start: int) -> int:
-    """Run; the status is the number of programs with a missing edge, at most 1."""
-    from pyspark.sql import SparkSession
-
-    folder = tempfile.mkdtemp(prefix="oracle-")
-    spark = (SparkSession.builder.master("local[1]").appName("oracle").config("spark.ui.enabled", "false")
-             .config("spark.ui.showConsoleProgress", "false")
-             .config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
-             .config("spark.sql.warehouse.dir", folder + "/warehouse").getOrCreate())
-    spark.sparkContext.setLogLevel("OFF")
-    oracle = Oracle(quick(spark), folder)
+    """Run; the status is 1 when an edge is missing or a column was lost."""
     totals: Counter = Counter()
     lines: Counter = Counter()
     began = time.time()
 
-    @seed(start)
-    @settings(max_examples=programs, deadline=None, database=None, phases=[Phase.generate],
-              suppress_health_check=list(HealthCheck))
-    @given(data=st.data())
-    def judge(data: st.DataObject) -> None:
-        program = build(data.draw, oracle.spark, oracle.tables, data.draw(st.integers(2, 6)))
-        try:
-            verdict = oracle.judge(program)
-        except Exception as error:
+    def told(program: Program, verdict: Optional[Verdict], error: Optional[Exception]) -> None:
+        if verdict is None:
             totals["failed"] += 1
             print(f"--- failed: {type(error).__name__}: {str(error)[:300]}\n{program}\n", flush=True)
             return
@@ -49,9 +34,12 @@ def main(programs: int, start: int) -> int:
         if totals["programs"] % 25 == 0:
             print(dict(totals), f"{time.time() - began:.0f} s", flush=True)
 
-    judge()
-    print(f"Spark {spark.version}: {dict(totals)} in {time.time() - began:.0f} s, lines: {dict(lines.most_common())}")
-    spark.stop()
+    with tempfile.TemporaryDirectory(prefix="oracle-") as folder:
+        spark = start_session(Path(folder), {"spark.ui.showConsoleProgress": "false"})
+        judge_programs(Oracle(quick(spark), folder), programs, start, told)
+        print(f"Spark {spark.version}: {dict(totals)} in {time.time() - began:.0f} s, "
+              f"lines: {dict(lines.most_common())}")
+        spark.stop()
     return 1 if totals["missing"] or totals["lost"] else 0
 
 

@@ -183,7 +183,6 @@ def value(draw: Draw, columns: Columns) -> str:
         lambda: f"named_struct('x', {number(draw, columns, 1)}, 'y', {text(draw, columns)})",
         lambda: f"array({number(draw, columns, 1)}, {number(draw, columns, 1)})",
         lambda: predicate(draw, columns),
-        lambda: f"map({text(draw, columns, 0)}, {number(draw, columns, 0)})" if False else number(draw, columns),
     ]
     arrays = _names(columns, "array<int>")
     if arrays:

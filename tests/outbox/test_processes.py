@@ -14,7 +14,7 @@ APPEND = """
 import sys
 from adb_lineage.outbox import Outbox
 from tests.outbox.events import event
-box = Outbox(sys.argv[1])
+box = Outbox(sys.argv[1], busy_seconds=60)
 for index in range(int(sys.argv[3])):
     box.append(event(f"{sys.argv[2]}-{index}"))
 assert not box.trouble, box.trouble

@@ -148,6 +148,25 @@ def test_a_file_locked_by_somebody_else_means_memory_and_later_the_file(tmp_path
     assert [info.state for info in Outbox(str(path)).runs()] == ["delivered"]
 
 
+@pytest.mark.parametrize("ending", ["another event", "close"])
+def test_a_process_that_ends_leaves_what_memory_kept_in_the_file(tmp_path, ending):
+    path = tmp_path / "outbox.db"
+    outbox = Outbox(str(path), busy_seconds=0.1)
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN EXCLUSIVE")
+    outbox.append(event("r"))
+    assert "locked" in outbox.trouble
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    if ending == "close":
+        outbox.close()
+    else:
+        outbox.append(event("s"))
+    other = Outbox(str(path))
+    assert {info.run_id for info in other.runs()} >= {"r"}
+    assert len({info.run_id for info in other.runs()}) == (1 if ending == "close" else 2)
+
+
 FULL = """
 import os, resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -5,6 +5,7 @@ import base64
 import json
 import os
 import stat
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,10 +17,12 @@ import pytest
 from fault_server import Fault, FaultServer, Reply, Request, status
 from purview_world import FakeClock
 
+from adb_lineage.composition import catalog_from_settings
 from adb_lineage.errors import FixNeeded, RetryLater, SettingsError
 from adb_lineage.purview import PurviewCatalog, PurviewOptions, credential
 from adb_lineage.purview.auth import MARGIN, CachedToken, FixedHeader
 from adb_lineage.purview.options import STRATEGIES
+from adb_lineage.settings import Settings
 
 REMOTE = "https://acct.purview.azure.com"
 SECRET = "pl4nted-s3cret~value"
@@ -205,6 +208,32 @@ class TestSecretScope:
     def test_no_dbutils(self) -> None:
         with pytest.raises(FixNeeded, match="secret_scope 'lineage' is set, but there is no dbutils"):
             credential(self.options, environ={"PATH": ""})
+
+
+    def test_the_setting_on_a_cluster(
+        self, clock: FakeClock, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """As the settings give it, with the `dbutils` of the notebook: the scope's secret asks for the token."""
+        dbutils = Dbutils(clock)
+        monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "15.4")
+        monkeypatch.delitem(sys.modules, "IPython", raising=False)
+        monkeypatch.setattr(sys.modules["__main__"], "dbutils", dbutils, raising=False)
+        settings = Settings.load(
+            {"endpoint": REMOTE, "secret_scope": "lineage", "data_dir": str(tmp_path), **SP}, environ={}
+        )
+        with caplog.at_level(0), catalog_from_settings(settings) as catalog:
+            assert dbutils.asked == [("lineage", "client-secret")]
+            assert catalog.status()["identity"] == "client_secret"
+            assert SECRET not in f"{catalog.status()} {settings!r} {settings.rows()} {caplog.text}"
+
+    def test_the_setting_before_there_is_a_notebook(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        monkeypatch.setenv("DATABRICKS_RUNTIME_VERSION", "15.4")
+        monkeypatch.delitem(sys.modules, "IPython", raising=False)
+        settings = Settings.load(
+            {"endpoint": REMOTE, "secret_scope": "lineage", "data_dir": str(tmp_path), **SP}, environ={}
+        )
+        with catalog_from_settings(settings) as catalog, pytest.raises(FixNeeded, match="there is no dbutils"):
+            catalog.ensure_types()
 
 
 class TestToken:

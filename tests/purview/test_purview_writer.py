@@ -481,7 +481,7 @@ class TestStandInsWithColumns:
         name = exotic("S").name
         deliver(catalog, "p", [asset(name, attributes={}, columns=())], [exotic("T")])
         other = exotic("S", ["a"])
-        changed = type(other)(**{**vars(other), "columns": (Column("a", "bigint", "a note"),)})
+        changed = other._replace(columns=(Column("a", "bigint", "a note"),))
         deliver(catalog, "p", [changed], [exotic("T")])
         column = world.entity(AssetName(PLACEHOLDER_COLUMN, f"{name.qualified_name}#a"))
         assert column is not None and column["attributes"]["data_type"] == "bigint"

@@ -3,7 +3,7 @@
     python tests/translate/fuzz_names.py --pairs 1000000 [--seed 7]
 
 Pairs are put together from pieces of real namespaces and names, cut and mixed with anything Unicode has: far more of
-them reach deep into the rules than wholly random text would. `test_fuzz.py` runs a short one; hypothesis has its own.
+them reach deep into the rules than wholly random text would. `test_names.py` runs a short one; hypothesis has its own.
 """
 from __future__ import annotations
 

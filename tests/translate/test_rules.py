@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adb_lineage.errors import SettingsError
@@ -36,6 +36,7 @@ def test_a_file_that_is_not_there(tmp_path):
         load_rules(tmp_path / "bytes.yaml")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_a_rule_file_or_refused(text):
     with contextlib.suppress(RuleError):
@@ -121,12 +122,14 @@ def test_mounts():
         {"mountPoint": "/Volumes", "source": "UnityCatalogVolumes"},
         {"mountPoint": None, "source": 1}, "text", {},
     ])
-    assert mounts.resolve("dbfs", "/mnt/a/b") == ("abfss://c@x/sub", "/b")
-    assert mounts.resolve("file", "/mnt/a") == ("abfss://c@x/sub", "/")
-    assert mounts.resolve("dbfs", "/mnt/ab") is None
-    assert mounts.resolve("dbfs", "") is None
-    assert mounts.resolve("abfss://c@x", "/mnt/a/b") is None
+    assert mounts.resolve("/mnt/a/b") == ("abfss://c@x/sub", "/b")
+    assert mounts.resolve("/mnt/a") == ("abfss://c@x/sub", "/")
+    assert mounts.resolve("/mnt/ab") is None
+    assert mounts.resolve("") is None
     assert not Mounts()
+    names = NameEngine(default_rules()).within(mounts)
+    assert names("dbfs", "/mnt/a/b").name == names("file:", "/mnt/a/b").name == names("abfss://c@x", "/sub/b").name
+    assert names("abfss://c@y", "/mnt/a/b").name[1] == "https://y/c/mnt/a/b"
 
 
 @pytest.mark.parametrize(
@@ -154,6 +157,7 @@ def test_what_is_no_identifier(name):
         split_identifier(name)
 
 
+@settings(deadline=None)
 @given(st.lists(st.text(), min_size=1, max_size=4))
 def test_quoted_identifiers_come_back(parts):
     for opening, closing in ("[]", '""', "``"):

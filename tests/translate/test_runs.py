@@ -134,10 +134,10 @@ def test_one_sided_runs_are_recorded_and_the_setting_decides(sides):
 def test_failed_runs_say_so_and_the_setting_decides():
     failed = event("FAIL", inputs=[dataset("a")], outputs=[dataset("b")],
                    errorMessage={"message": "bad password=hunter2\nat line", "programmingLanguage": "SQL"})
-    description = process_of(translated(failed))["description"]
+    description = process_of(translated(failed, include_failed=True))["description"]
     assert "FAIL" in description
     assert "bad password=***" in description
-    translation = translated(failed, include_failed=False)
+    translation = translated(failed)
     assert not translation.has_lineage
     assert "include_failed" in translation.skipped[0].reason
 
@@ -255,11 +255,11 @@ METASTORE = "11111111-2222-3333-4444-555555555555"
 
 def test_the_setting_chooses_between_location_and_table_and_links_them():
     run = event(inputs=[dataset("ext/t", symlinks=UC)], outputs=[dataset("b")])
-    for prefer, first, second in (("location", f"{URL}/ext/t", TABLE), ("table", TABLE, f"{URL}/ext/t")):
+    for prefer, first in (("location", f"{URL}/ext/t"), ("table", TABLE)):
         translation = translated(run, prefer=prefer, metastore=METASTORE)
         assert translation.assets[0].name.qualified_name == first
         (link,) = translation.links
-        assert (link.asset.name.qualified_name, link.other.name.qualified_name) == (first, second)
+        assert (link.location.name.qualified_name, link.table.name.qualified_name) == (f"{URL}/ext/t", TABLE)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +282,7 @@ def test_a_warehouse_folder_as_namespace_stands_for_the_workspaces_metastore():
     symlinks = {"identifiers": [{"namespace": f"{LAKE}/db", "name": "db.t", "type": "TABLE"}]}
     translation = translated(event(inputs=[dataset("db/t", symlinks=symlinks)], outputs=[dataset("b")]))
     assert translation.assets[0].name.qualified_name == f"{URL}/db/t"
-    assert translation.links[0].other.name == AssetName("hive_table", f"db.t@{HOST}")
+    assert translation.links[0].table.name == AssetName("hive_table", f"db.t@{HOST}")
 
 
 def test_malformed_parts_are_skipped_with_the_reason_and_the_rest_stays():

@@ -5,9 +5,10 @@ from adb_lineage.translate.names.engine import (
     Explanation,
     Miss,
     NameEngine,
+    Naming,
     shortened,
 )
-from adb_lineage.translate.names.mounts import Mounts
+from adb_lineage.translate.names.mounts import Mounts, mounts_of
 from adb_lineage.translate.names.rulefile import default_rules, load_rules, parse_rules
 from adb_lineage.translate.names.rules import PLACEHOLDER_TYPE, RuleError, RuleSet
 
@@ -19,10 +20,12 @@ __all__ = [
     "Miss",
     "Mounts",
     "NameEngine",
+    "Naming",
     "RuleError",
     "RuleSet",
     "default_rules",
     "load_rules",
+    "mounts_of",
     "parse_rules",
     "shortened",
 ]

@@ -3,20 +3,23 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass, replace
-from functools import lru_cache
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.translate.names.identifiers import is_query
-from adb_lineage.translate.names.mounts import Location, Mounts, plain_location
+from adb_lineage.translate.names.mounts import Location, Mounts, is_local, plain_location
 from adb_lineage.translate.names.rules import PLACEHOLDER_TYPE, Bound, Outcome, RuleSet, last_segment, query_label
 
 PLACEHOLDER_RULE = "placeholder"
 MAX_NAME_BYTES = 4096
 """Purview's limit for the name of an asset, kept for qualified names as well."""
 
-_CACHE_SIZE = 8192
+_WORKSPACES = 4
+_CACHE_SIZE = 2048
+"""Workspaces, and datasets of each, that are remembered: a driver sees one of the former and few of the latter."""
+
 _PATH_SCHEMES = ("abfs", "wasb", "adl:", "s3", "gs:", "hdfs:", "dbfs", "file", "http")
 _CREDENTIALS = re.compile(r"(?<=//)[^/@?;]*:[^/@?;]*@")
 _PARAMETERS = re.compile(r"[;?]")
@@ -62,8 +65,17 @@ class NameEngine:
 
     def __init__(self, rules: RuleSet) -> None:
         self.rules = rules
-        self._assets: Dict[Tuple[Any, ...], Asset] = {}
-        self._bound = lru_cache(maxsize=4096)(self._bind)
+        self._naming = lru_cache(maxsize=_WORKSPACES)(partial(Naming, rules))
+
+    def within(
+        self, mounts: MountsLike = (), workspace: Optional[str] = None, metastore: Optional[str] = None
+    ) -> Naming:
+        """The names as they are in one workspace.
+
+        `mounts` are the workspace's mount points, `workspace` its host, `metastore` the id of its Unity Catalog
+        metastore; without the latter two, names that contain them are placeholders.
+        """
+        return self._naming(mounts if isinstance(mounts, Mounts) else Mounts(mounts), workspace, metastore)
 
     def name_dataset(
         self,
@@ -74,21 +86,8 @@ class NameEngine:
         workspace: Optional[str] = None,
         metastore: Optional[str] = None,
     ) -> Asset:
-        """The asset of an OpenLineage dataset, without columns.
-
-        `mounts` are the workspace's mount points, `workspace` its host, `metastore` the id of its Unity Catalog
-        metastore; without the latter two, names that contain them are placeholders.
-        """
-        mounts = mounts if isinstance(mounts, Mounts) else Mounts(mounts)
-        key = (namespace, name, mounts, workspace, metastore)
-        asset = self._assets.get(key)
-        if asset is None:
-            location = self._locate(namespace, name, mounts)
-            asset = self._name(location, self._bound(location.namespace, workspace, metastore).holding)
-            if len(self._assets) >= _CACHE_SIZE:
-                self._assets.clear()
-            self._assets[key] = asset
-        return asset
+        """The asset of an OpenLineage dataset, without columns; see `within`."""
+        return self.within(mounts, workspace, metastore)(namespace, name)
 
     def explain(
         self,
@@ -100,9 +99,35 @@ class NameEngine:
         metastore: Optional[str] = None,
     ) -> Explanation:
         """The same asset, with every rule that was tried before the one that matched."""
-        mounts = mounts if isinstance(mounts, Mounts) else Mounts(mounts)
-        location = self._locate(namespace, name, mounts)
-        bound = self._bound(location.namespace, workspace, metastore)
+        return self.within(mounts, workspace, metastore).explain(namespace, name)
+
+
+class Naming:
+    """Names datasets as they are in one workspace; made by `NameEngine.within`."""
+
+    def __init__(self, rules: RuleSet, mounts: Mounts, workspace: Optional[str], metastore: Optional[str]) -> None:
+        self._rules = rules
+        self._mounts = mounts
+        self._workspace = workspace
+        self._metastore = metastore
+        self._assets: Dict[Tuple[str, str], Asset] = {}
+        self._bound = lru_cache(maxsize=2048)(self._bind)
+
+    def __call__(self, namespace: str, name: str) -> Asset:
+        """The asset of an OpenLineage dataset, without columns."""
+        asset = self._assets.get((namespace, name))
+        if asset is None:
+            location = self._locate(namespace, name)
+            asset = self._name(location, self._bound(location.namespace).holding)
+            if len(self._assets) >= _CACHE_SIZE:
+                self._assets.clear()
+            self._assets[namespace, name] = asset
+        return asset
+
+    def explain(self, namespace: str, name: str) -> Explanation:
+        """The same asset, with every rule that was tried before the one that matched."""
+        location = self._locate(namespace, name)
+        bound = self._bound(location.namespace)
         asset = self._name(location, bound.holding)
         misses: List[Miss] = []
         for rule, candidate in bound.every:
@@ -112,18 +137,20 @@ class NameEngine:
             misses.append(Miss(rule, outcome))
         return Explanation(asset, location.namespace, location.name, tuple(misses))
 
-    def _locate(self, namespace: str, name: str, mounts: Mounts) -> Location:
-        location = plain_location(_printable(namespace).strip(), _printable(name))
-        location = mounts.resolve(*location) or location
-        return Location(self.rules.hosts.canonical(location.namespace), location.name)
+    def _locate(self, namespace: str, name: str) -> Location:
+        namespace, name = _printable(namespace).strip(), _printable(name)
+        if is_local(namespace):
+            local = plain_location(namespace, name)
+            namespace, name = self._mounts.resolve(local.name) or local
+        return Location(self._rules.hosts.canonical(namespace), name)
 
-    def _bind(self, namespace: str, workspace: Optional[str], metastore: Optional[str]) -> _BoundRules:
+    def _bind(self, namespace: str) -> _BoundRules:
         """Every rule, bound to the namespace or with the reason why it does not hold there."""
         stripped, parameters = _without_parameters(namespace)
         variables: Dict[str, Optional[str]] = {f"param_{key}": value for key, value in parameters.items()}
-        variables.update(namespace=namespace, workspace=workspace, metastore=metastore)
+        variables.update(namespace=namespace, workspace=self._workspace, metastore=self._metastore)
         bound: List[Tuple[str, Union[Bound, str]]] = []
-        for rule in self.rules.rules:
+        for rule in self._rules.rules:
             try:
                 bound.append((rule.name, rule.bind(stripped, dict(variables))))
             except _ERRORS as error:
@@ -146,27 +173,27 @@ class NameEngine:
             else:
                 legacy = outcome
         if legacy is not None:
-            return self._finished(replace(legacy, alternatives=(legacy.name,)), location)
+            return self._finished(legacy._replace(alternatives=(legacy.name,)), location)
         return self._finished(_placeholder(*location), location)
 
     def _finished(self, asset: Asset, location: Location) -> Asset:
         type_name, qualified_name = asset.name
-        pattern = self.rules.patterns.get(type_name) if self.rules.patterns else None
+        pattern = self._rules.patterns.get(type_name) if self._rules.patterns else None
         if pattern is not None and not asset.placeholder and not pattern.match(qualified_name):
             for alternative in asset.alternatives:
                 if alternative.type_name == type_name and pattern.match(alternative.qualified_name):
-                    asset = replace(asset, name=alternative)
+                    asset = asset._replace(name=alternative)
                     break
         # No character has more than four bytes.
         if 4 * len(qualified_name) > MAX_NAME_BYTES and len(asset.name.qualified_name.encode()) > MAX_NAME_BYTES:
             short = AssetName(type_name, shortened(asset.name.qualified_name))
-            asset = replace(asset, name=short, alternatives=(), placeholder=True)
+            asset = asset._replace(name=short, alternatives=(), placeholder=True)
         if len(asset.display_name) > MAX_NAME_BYTES // 4:
-            asset = replace(asset, display_name=shortened(asset.display_name))
+            asset = asset._replace(display_name=shortened(asset.display_name))
         if asset.placeholder:
             source = _without_parameters(location.namespace)[0][:MAX_NAME_BYTES] or "unknown"
             told = {"purview_qualifiedName": asset.name.qualified_name, "original_source": source}
-            asset = replace(asset, alternatives=(), attributes=told)
+            asset = asset._replace(alternatives=(), attributes=told)
         return asset
 
 
@@ -180,7 +207,7 @@ def _outcome(rule: Bound, name: str) -> Outcome:
 
 def _with_relatives(asset: Asset, kin: Asset) -> Asset:
     alternatives = kin.alternatives if asset.name in kin.alternatives else (asset.name, *kin.alternatives)
-    return replace(asset, alternatives=alternatives, parents=kin.parents)
+    return asset._replace(alternatives=alternatives, parents=kin.parents)
 
 
 def _printable(text: str) -> str:

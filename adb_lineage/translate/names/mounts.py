@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 _LOCAL = re.compile(r"(?:dbfs|file)(?::/{0,3})?$", re.IGNORECASE)
@@ -17,6 +18,20 @@ class Location(NamedTuple):
 
 def _segments(path: str) -> List[str]:
     return [segment for segment in path.split("/") if segment]
+
+
+def mounts_of(points: Iterable[Any]) -> Mounts:
+    """The mounts of an event; they come with every event, and a workspace may have hundreds."""
+    pairs = tuple((point.get("mountPoint"), point.get("source")) for point in points if isinstance(point, dict))
+    try:
+        return _mounts_of(pairs)
+    except TypeError:  # malformed: a value that can't be hashed
+        return Mounts(points)
+
+
+@lru_cache(maxsize=64)
+def _mounts_of(pairs: Tuple[Tuple[Any, Any], ...]) -> Mounts:
+    return Mounts({"mountPoint": mount, "source": source} for mount, source in pairs)
 
 
 class Mounts:
@@ -47,14 +62,14 @@ class Mounts:
     def __bool__(self) -> bool:
         return bool(self._sources)
 
-    def resolve(self, namespace: str, name: str) -> Optional[Location]:
-        """Where a path under a mount really is, or None if the dataset is no path or lies under no mount.
+    def resolve(self, path: str) -> Optional[Location]:
+        """Where a path of DBFS (or of a local disk) really is if it lies under a mount, otherwise None.
 
         The namespace is the mount's source as it stands, with the folder that it may have.
         """
-        if not self._sources or not _LOCAL.match(namespace):
+        if not self._sources:
             return None
-        segments = _segments(name)
+        segments = _segments(path)
         for length in self._lengths:
             source = self._sources.get(tuple(segments[:length]))
             if source is not None:
@@ -62,10 +77,14 @@ class Mounts:
         return None
 
 
+@lru_cache(maxsize=1024)
+def is_local(namespace: str) -> bool:
+    """Whether a namespace is that of DBFS or of a local disk, in which mounts are."""
+    return _LOCAL.match(namespace) is not None
+
+
 def plain_location(namespace: str, name: str) -> Location:
     """One spelling for DBFS and local paths: `file` + `/dbfs/mnt/x` is `dbfs` + `/mnt/x`, `dbfs:/` is `dbfs`."""
-    if not _LOCAL.match(namespace):
-        return Location(namespace, name)
     scheme = namespace[:4].lower()
     for prefix in ("dbfs:/", "file:/"):
         if name.startswith(prefix):

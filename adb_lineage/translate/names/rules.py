@@ -202,15 +202,17 @@ def _compiled(typed: Sequence[Typed]) -> Sequence[_Compiled]:
 def _filled(typed: Sequence[_Compiled], values: Values) -> Tuple[AssetName, ...]:
     """The names that have values for all their variables."""
     names: List[AssetName] = []
+    get = values.get
     for type_name, before, variable, after, template in typed:
         if variable:
-            value = values.get(variable)
-            if value:
-                names.append(AssetName(type_name, before + value + after))
+            value = get(variable)
+            if not value:
+                continue
+            text: Optional[str] = before + value + after
         else:
             text = template.fill(values)
-            if text:
-                names.append(AssetName(type_name, text))
+        if text:
+            names.append(AssetName(type_name, text))
     return tuple(names)
 
 

@@ -1,0 +1,92 @@
+"""Columns of queries on real Spark, as its analysis gives them: expected in columns.yaml."""
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from adb_lineage.capture.columns import ColumnLineage
+from adb_lineage.capture.datasets import is_internal
+from adb_lineage.capture.describing import Limits, Plans, open_describer, subqueries
+from adb_lineage.capture.jvm import Jvm
+from adb_lineage.capture.sql_text import MAX_TEXT
+
+pytestmark = pytest.mark.spark
+
+CONTENT = yaml.safe_load(Path(__file__).with_name("columns.yaml").read_text(encoding="utf-8"))
+TABLES = CONTENT.pop("tables")
+CASES = [(section, case) for section, cases in CONTENT.items() for case in cases]
+
+
+@pytest.fixture(scope="module")
+def prepared(spark_session, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("columns")
+    session = spark_session.newSession()
+    for table, schema in TABLES.items():
+        session.createDataFrame([], schema).write.parquet(str(folder / table))
+        session.read.schema(schema).parquet(str(folder / table)).createOrReplaceTempView(table)
+    session.udf.register("plus", lambda a, b: a + b, "int")
+    session.udf.register("shout", lambda text: text.upper(), "string")
+    return session, {table: str(folder / table) for table in TABLES}
+
+
+@pytest.fixture(scope="module")
+def written(prepared):
+    """What a query would write, and the table of each leaf; `{t}` in it is the folder of a table."""
+    session, folders = prepared
+    describer = open_describer(session.sparkContext)
+
+    def analyse(sql):
+        jvm = Jvm(60.0)
+        plans = Plans(describer, jvm, Limits())
+        root = plans.describe(session.sql(sql.format(**folders))._jdf.queryExecution().analyzed()).root
+        leaves = dict.fromkeys(leaf for part in [root, *subqueries(root)] for leaf in part.leaves()
+                               if leaf.name == "LogicalRelation")
+        tables = [jvm.lines(jvm.ask(plans.get(leaf), "relation", "location", "rootPaths"))[0].rpartition("/")[2]
+                  for leaf in leaves]
+        lineage = ColumnLineage({leaf: number for number, leaf in enumerate(leaves)}, 10_000)
+        columns = lineage.evaluate(root)
+        assert not lineage.lost
+        return [one.name for one in columns.attributes], lineage.written(columns), tables
+
+    return analyse
+
+
+def edges(lineage, tables):
+    return sorted({f"{tables[source.leaf]}.{source.column}{'' if way.subtype == 'IDENTITY' else ' ' + way.subtype}"
+                   f"{' MASKED' if way.masking else ''}" for source, ways in lineage.items() for way in ways})
+
+
+def listed(value):
+    return sorted(value if isinstance(value, list) else [value])
+
+
+@pytest.mark.parametrize(("section", "case"), CASES, ids=[f"{section}-{case['sql'][:60]}" for section, case in CASES])
+def test_columns(written, section, case):
+    names, found, tables = written(case["sql"])
+    assert {name: edges(found.columns.get(name, {}), tables) for name in names} == {
+        name: listed(value) for name, value in case["columns"].items()}
+    if "uses" in case:
+        assert edges(found.uses, tables) == listed(case["uses"])
+    for name, text in case.get("texts", {}).items():
+        assert re.sub(r"#\d+L?", "", found.texts[name]) == text
+
+
+def test_a_text_has_an_end(written):
+    _, found, _ = written(f"select concat({', '.join(['name'] * 400)}) as c, {' + '.join(['a'] * 400)} as d from t")
+    assert len(found.texts["c"]) == MAX_TEXT
+    assert found.texts["c"].endswith("…")
+    assert len(found.texts["d"]) <= MAX_TEXT
+    assert "…" in found.texts["d"]
+
+
+@pytest.mark.parametrize("name", [
+    "_metadata", "_change_type", "_commit_version", "_commit_timestamp", "__row_operation",
+    "_databricks_internal_edge_computed_column_skip_row", "__delta_internal_row_index", "_row-id-col-1",
+    "_row-commit-version-col-1"])
+def test_internal_columns_of_databricks_never_show(written, name):
+    assert is_internal(name)
+    _, found, _ = written(f"select id, a as `{name}`, 1 as c from t")
+    assert name not in found.columns
