@@ -52,6 +52,7 @@ class Lineage:
         self._problem = ""
         self._lock = threading.Lock()
         self._attached = threading.Event()
+        self._attaching = False
         self._closed = threading.Event()
         self._process = os.getpid()
         self._thread = threading.Thread(target=self._watch, name="adb_lineage-watch", daemon=True)
@@ -78,8 +79,9 @@ class Lineage:
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until all queries that have finished are captured and delivered; False when the time did not suffice."""
         deadline = time.monotonic() + timeout
+        self._until_attached(deadline)
         capture = self._capture
-        done = capture.flush(timeout) if capture is not None else True
+        done = capture.flush(max(deadline - time.monotonic(), 0.1)) if capture is not None else not self._attaching
         wait = getattr(getattr(self._client, "transport", None), "wait_for_completion", None)
         if done and wait is not None:
             done = bool(wait(max(deadline - time.monotonic(), 0.0)))
@@ -90,6 +92,7 @@ class Lineage:
         if self._process != os.getpid() or self._closed.is_set():
             return False
         deadline = time.monotonic() + (self.settings.exit_seconds if timeout is None else timeout)
+        self._until_attached(deadline)
         self._closed.set()
         with self._lock:
             capture, client, cells = self._capture, self._client, self._cells
@@ -146,6 +149,7 @@ class Lineage:
             if context is None:
                 self._closed.wait(WATCH_SECONDS)
                 continue
+            self._attaching = True
             try:
                 self._attach(context)
             except AdbLineageError as error:
@@ -154,10 +158,16 @@ class Lineage:
             except Exception as error:  # noqa: BLE001  never the user's concern
                 self._problem = f"{type(error).__name__}: {str(error)[:300]}"
                 self._state = "off: see problem"
+            self._attaching = False
             self._attached.set()
             while not self._closed.is_set() and _active_context() is context:
                 self._closed.wait(WATCH_SECONDS * 4)
             self._detach()
+
+    def _until_attached(self, deadline: float) -> None:
+        """Queries wait in the tap from the moment it is there: what takes them may still be in the making."""
+        while self._attaching and time.monotonic() < deadline:
+            time.sleep(WATCH_SECONDS)
 
     def _attach(self, context: Any) -> None:
         """Tap a SparkContext: the tap first, as queries may already run, then all that takes longer."""

@@ -80,7 +80,7 @@ def slowdown(spark: Any, folder: Path, blocks: int, queries: int) -> Dict[str, A
                     seconds[name][on].append((time.perf_counter() - started) / queries)
                 if on:
                     active = adb_lineage.enable()
-                    active.flush(120)
+                    active.flush(120)  # waits for the first attaching, too
                     row = active.status()["newest"][0]
                     cost[name] = {"milliseconds": round(row["seconds"] * 1000, 1), "round_trips": row["round_trips"]}
             if on:

@@ -51,6 +51,20 @@ def test_nothing_is_lost_when_the_program_just_ends(programs):
     assert len(ended(programs.events())) == 2
 
 
+def test_flush_waits_for_a_capture_that_is_still_in_the_making(programs):
+    slowly = """
+        import time
+        import adb_lineage
+        from adb_lineage.lineage import Lineage
+        build = Lineage._build
+        Lineage._build = lambda *given: (time.sleep(20), build(*given))[1]
+        lineage = adb_lineage.enable()
+    """
+    counted = "    print(lineage.flush(200), sum(1 for _ in open(folder + '/events.ndjson')))"
+    done = programs.run(JOB + counted, before=slowly, **programs.file_transport())
+    assert done.stdout.splitlines()[-1:] == ["True 4"], done.stderr
+
+
 def test_spark_is_stopped_with_work_pending_and_started_again(programs):
     body = """
         spark = session()

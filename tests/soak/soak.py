@@ -166,22 +166,25 @@ def _round(work: Work, count: int, number: int) -> None:
 def sample(spark: Any, queries: int) -> Sample:
     """What is held now, after a collection in Python and then, as Python's objects hold the JVM's, in the JVM."""
     java = spark.sparkContext._jvm.java.lang
+    beans = java.management.ManagementFactory
+
+    def heap() -> int:
+        java.System.gc()
+        return int(beans.getMemoryMXBean().getHeapMemoryUsage().getUsed())
+
+    held = settled(heap)
     bindings = settled(lambda: int(
         spark.sparkContext._gateway.java_gateway_server.getGateway().getBindings().size()))
-    java.System.gc()
-    beans = java.management.ManagementFactory
     with open("/proc/self/statm", encoding="ascii") as file:
         pages = int(file.read().split()[1])
-    return Sample(queries, int(beans.getMemoryMXBean().getHeapMemoryUsage().getUsed()),
-                  pages * os.sysconf("SC_PAGE_SIZE"), len(gc.get_objects()),
-                  bindings,
+    return Sample(queries, held, pages * os.sysconf("SC_PAGE_SIZE"), len(gc.get_objects()), bindings,
                   int(beans.getThreadMXBean().getThreadCount()))
 
 
 def settled(count: Callable[[], int]) -> int:
-    """The least of a count while Python collects: Py4J lets the JVM's objects go on a thread of its own."""
+    """The least of a count while Python collects: Py4J and Spark's cleaner let things go on threads of their own."""
     least, misses = count(), 0
-    while misses < 5:
+    while misses < 6:
         gc.collect()
         time.sleep(0.1)
         now = count()
