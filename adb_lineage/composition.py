@@ -84,7 +84,7 @@ def token_source(options: PurviewOptions) -> TokenSource:
 
 def identity_from_settings(settings: Settings, audience: str) -> TokenSource:
     """The identity of the settings towards another service of Azure. Raises SettingsError, FixNeeded."""
-    return credential(dataclasses.replace(purview_options(settings), audience=audience))
+    return token_source(dataclasses.replace(purview_options(settings), audience=audience))
 
 
 def delivery_from_settings(
