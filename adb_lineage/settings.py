@@ -173,8 +173,9 @@ class SettingRow:
 
 
 def leave_conf(spark_conf: Mapping[str, str], environ: MutableMapping[str, str]) -> None:
-    """Leave our lines of the Spark conf to the processes that this one starts."""
-    ours = {key: value for key, value in spark_conf.items() if key.startswith(SPARK_PREFIX)}
+    """Leave our lines of the Spark conf, without the secrets, to the processes that this one starts."""
+    secret = {SPARK_PREFIX + one.name for one in _fields() if one.metadata["secret"]}
+    ours = {key: value for key, value in spark_conf.items() if key.startswith(SPARK_PREFIX) and key not in secret}
     if ours:
         environ[CONF_VARIABLE] = json.dumps(ours)
 

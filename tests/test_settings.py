@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from adb_lineage.errors import SettingsError
-from adb_lineage.settings import Settings, default_data_dir
+from adb_lineage.settings import Settings, default_data_dir, leave_conf
 
 SECRET = "planted-secret-5b1f"
 
@@ -69,6 +69,14 @@ def test_secrets_show_nowhere():
     assert settings.client_secret == SECRET
     assert SECRET not in repr(settings)
     assert SECRET not in str(settings.rows())
+
+
+def test_child_processes_get_the_lines_of_the_spark_conf_without_the_secrets():
+    environ = {}
+    leave_conf({"spark.adb_lineage.account": "contoso", "spark.adb_lineage.client_secret": SECRET}, environ)
+    assert SECRET not in str(environ)
+    settings = Settings.load(environ=environ)
+    assert (settings.account, settings.client_secret) == ("contoso", "")
 
 
 def test_it_is_on_when_a_target_is_named_and_nobody_said_no():
