@@ -54,9 +54,13 @@ def empty_python(tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
     """A Python with pip that has our dependencies and not us."""
     folder = tmp_path_factory.mktemp("python") / "python3"
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    code = ("import sys, os; print('\\n'.join(p for p in sys.path if p.endswith('site-packages')))")
-    site = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    (site_packages(folder) / "base.pth").write_text(site)
+    dependencies = folder.parent / "dependencies"
+    dependencies.mkdir()
+    for site in map(pathlib.Path, sys.path):
+        for one in site.iterdir() if site.name == "site-packages" else ():
+            if "adb_lineage" not in one.name and not (dependencies / one.name).exists():
+                (dependencies / one.name).symlink_to(one)
+    (site_packages(folder) / "base.pth").write_text(f"{dependencies}\n")
     return folder
 
 
