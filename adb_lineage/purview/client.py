@@ -184,7 +184,7 @@ class PooledHttp:
         self, url: str, params: Optional[Params] = None, json: Any = None, files: Any = None, **_: Any
     ) -> Reply:
         if files is not None:
-            raise NotImplementedError("files are not sent through this client")
+            raise TypeError("this client sends JSON only; for files use pyapacheatlas' own PurviewClient")
         return self._http.send("POST", url, params, json)
 
     def _put_http(self, url: str, params: Optional[Params] = None, json: Any = None, **_: Any) -> Reply:
