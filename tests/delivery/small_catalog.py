@@ -29,6 +29,7 @@ class SmallServer:
         self.always: Any = None
         self.calls: Dict[str, int] = {}
         self.seconds = 0.0
+        self.retry_after = 7
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -74,7 +75,7 @@ class SmallServer:
         text = json.dumps(body).encode()
         handler.send_response(status)
         if status in (429, 503):
-            handler.send_header("Retry-After", "7")
+            handler.send_header("Retry-After", str(self.retry_after))
         handler.send_header("Content-Length", str(len(text)))
         handler.end_headers()
         handler.wfile.write(text)
