@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -135,6 +136,12 @@ def test_the_position_waits_for_the_oldest_that_is_held() -> None:
     assert one.wait(intake.HOLD_SECONDS - 1) == Position(1, before)
 
 
+def test_what_is_held_after_a_restart_does_not_take_the_position_back_to_the_beginning() -> None:
+    one = Harness(OWN)
+    one.offset = 1000
+    assert one.feed(event("r", "START")) == Position(1, 1000)
+
+
 def test_lines_that_are_no_events_are_set_aside(tmp_path: pathlib.Path) -> None:
     refused = tmp_path / "refused"
     one = Harness(refused=str(refused))
@@ -187,6 +194,51 @@ def test_http_stores_before_it_answers(tmp_path: pathlib.Path) -> None:
         path.unlink()
         path.mkdir()
         assert post(listener.port, one) == 503, "the JAR may send it again"
+    finally:
+        listener.close()
+
+
+def test_http_in_chunks(tmp_path: pathlib.Path) -> None:
+    """As the JAR sends with `compression: gzip`: Apache's GzipCompressingEntity does not know its length."""
+    path = tmp_path / "spool.jsonl"
+    listener = Listener(0, str(path))
+    listener.start()
+    one = json.dumps(event("r", "START", outputs=["/a" * 500])).encode()
+    packed = gzip.compress(one)
+
+    def answer(raw: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
+            connection.sendall(b"POST /api/v1/lineage HTTP/1.1\r\nHost: x\r\n" + raw)
+            return connection.recv(1000).split()[1]
+
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=10)
+        for _ in range(2):  # the connection is kept
+            connection.request("POST", "/api/v1/lineage", iter([packed[:7], packed[7:]]), encode_chunked=True,
+                               headers={"Content-Encoding": "gzip", "Transfer-Encoding": "chunked"})
+            reply = connection.getresponse()
+            assert (reply.status, reply.read()) == (201, b'{"message": "stored"}')
+        connection.close()
+        chunked = b"Transfer-Encoding: chunked\r\n\r\n"
+        assert answer(chunked + b"%x;a=b\r\n" % len(one) + one + b"\r\n0\r\nTrailer: x\r\n\r\n") == b"201"
+        assert answer(chunked + b"no number\r\n") == b"400"
+        assert answer(chunked + b"ffffffff\r\n") == b"413"
+        assert answer(chunked + b"0\r\n\r\n") == b"413"
+        assert answer(b"\r\n") == b"411"
+        assert answer(b"Content-Length: -1\r\n\r\n") == b"411"
+        assert answer(b"Content-Length: 999999999999\r\n\r\n") == b"413"
+        assert answer(b"Content-Length: 0\r\n\r\n") == b"413"
+        assert [json.loads(line) for line in path.read_text().splitlines()] == [json.loads(one)] * 3
+    finally:
+        listener.close()
+
+
+def test_what_unpacks_to_more_than_an_event_may_have(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_BODY_BYTES", 1000)
+    listener = Listener(0, str(tmp_path / "spool.jsonl"))
+    listener.start()
+    try:
+        assert post(listener.port, gzip.compress(b" " * 2000 + b"{}"), Content_Encoding="gzip") == 413
     finally:
         listener.close()
 
