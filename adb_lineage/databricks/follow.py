@@ -139,7 +139,9 @@ class Follower:
         """`path` and the files it was renamed to, oldest first; compressed ones can't be read on."""
         aged = []
         for name in glob.glob(glob.escape(self.path) + "*"):
-            if name.endswith((".gz", ".zip", ".zst", ".bz2", ".xz", ".tmp")):
+            if name.endswith((".gz", ".zip", ".zst", ".bz2", ".xz", ".tmp")) or not os.path.isfile(name):
+                continue
+            if name[len(self.path):][:1] not in ("", ".", "-", "_"):
                 continue
             with contextlib.suppress(OSError):
                 status = os.stat(name)

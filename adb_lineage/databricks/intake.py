@@ -266,7 +266,7 @@ class Listener:
                 self.end_headers()
                 self.wfile.write(body)
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = _Server(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.port: int = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, name="adb_lineage-listen", daemon=True)
@@ -312,6 +312,13 @@ class Listener:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away without waiting for its answer: the base class prints a traceback of it."""
 
 
 class _Refused(Exception):

@@ -165,6 +165,14 @@ def test_a_file_that_comes_later_and_goes(path: pathlib.Path) -> None:
     assert read(one) == ["b"]
 
 
+def test_what_only_begins_with_the_name_is_another_file(path: pathlib.Path) -> None:
+    append(path, "a\n")
+    for name in ("2", "x.jsonl"):
+        append(pathlib.Path(f"{path}{name}"), "another\n")
+    pathlib.Path(f"{path}.folder").mkdir()
+    assert read(follower(path)) == ["a"]
+
+
 def test_a_line_without_end_is_passed_over(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "LINE_BYTES", 100)
     monkeypatch.setattr(follow, "_CHUNK", 64)

@@ -8,8 +8,10 @@ import os
 import pathlib
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -310,6 +312,32 @@ def test_the_command_over_http(tmp_path: pathlib.Path) -> None:
         process.wait()
         if process.stderr:
             process.stderr.close()
+
+
+@pytest.mark.parametrize(("words", "status", "said"), [
+    (["--listen", "{port}"], 1, "port {port} of 127.0.0.1"), (["--listen", "99999"], 2, "invalid"),
+    (["--follow", "."], 2, ". is a folder")])
+def test_a_source_that_cannot_be(words: List[str], status: int, said: str, tmp_path: pathlib.Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(command(tmp_path, *(word.format(port=port) for word in words)), text=True, timeout=60,
+                              env=environment(tmp_path), capture_output=True)
+    assert done.returncode == status and said.format(port=port) in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_client_that_went_away_leaves_no_trace(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    listener = Listener(0, str(tmp_path / "spool.jsonl"))
+    listener.start()
+    before = threading.active_count()
+    try:
+        with socket.create_connection(("127.0.0.1", listener.port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            connection.sendall(b"POST /api/v1/lineage HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+            wait_for(lambda: threading.active_count() > before)
+        wait_for(lambda: threading.active_count() == before)
+    finally:
+        listener.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_without_a_catalog_it_says_what_to_set(tmp_path: pathlib.Path) -> None:
