@@ -140,7 +140,7 @@ class Intake:
         return next((run.before for run in self._runs.values()), self._position)
 
     def _take_event(self, event: Mapping[str, Any], before: Position) -> None:
-        run_id = str(_get(event, "run", "runId") or "")
+        run_id = _run_id(event)
         decided = self._decided.get(run_id)
         if decided is None and run_id and self._twins.active():
             run = self._runs.setdefault(run_id, _Run(self._clock(), before))
@@ -194,7 +194,7 @@ class Intake:
         events = found if isinstance(found, list) else [found]
         good: List[Mapping[str, Any]] = []
         for event in events:
-            if isinstance(event, dict) and ("eventTime" in event or "run" in event):
+            if isinstance(event, dict) and ("eventTime" in event or "run" in event) and _is_text(_run_id(event)):
                 good.append(event)
             else:
                 self._refuse(text, "not an OpenLineage event")
@@ -382,6 +382,19 @@ def _outputs(events: List[Mapping[str, Any]]) -> Datasets:
 
 def _key(namespace: Any, name: Any) -> Tuple[str, str]:
     return str(namespace or "").rstrip("/"), str(name or "").strip("/")
+
+
+def _run_id(event: Mapping[str, Any]) -> str:
+    return str(_get(event, "run", "runId") or "")
+
+
+def _is_text(text: str) -> bool:
+    """JSON may escape half a character, which no database takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _get(event: Mapping[str, Any], *path: str) -> Any:

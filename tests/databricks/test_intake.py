@@ -21,6 +21,8 @@ from adb_lineage.databricks import intake
 from adb_lineage.databricks.follow import Line, Position
 from adb_lineage.databricks.intake import Intake, Listener, Twins
 from adb_lineage.errors import GiveUp
+from adb_lineage.outbox import Outbox
+from adb_lineage.record import Record
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -154,6 +156,28 @@ def test_lines_that_are_no_events_are_set_aside(tmp_path: pathlib.Path) -> None:
     assert one.intake.counters["refused"] == 8
 
 
+def test_events_of_odd_shapes_pass_or_are_set_aside_and_never_stop_the_next(tmp_path: pathlib.Path) -> None:
+    """With the real outbox and record: a line that raised would be read again and again, and hold up all others."""
+    outbox, record = Outbox(str(tmp_path / "outbox.sqlite")), Record(str(tmp_path / "record.sqlite"))
+    one = Intake(outbox.append, record, Twins(record.rows), refused_path=str(tmp_path / "refused"))
+    plain = event("r", "COMPLETE")
+    odd = [{**plain, "run": run} for run in ({"runId": "\ud800"}, {"runId": None}, {"runId": 7}, "x", None, [1])]
+    odd += [{**plain, "run": {"runId": f"k{number}"}, **more} for number, more in enumerate((
+        {"eventType": None}, {"eventType": 7}, {"eventTime": 1}, {"outputs": {"a": 1}}, {"job": "x", "inputs": None},
+        {"outputs": [1, {"namespace": 3, "name": ["x"]}]}, {"producer": "\udfff", "x": float("nan")}))]
+    odd += [{"eventTime": plain["eventTime"], "job": plain["job"]},
+            {"eventTime": plain["eventTime"], "dataset": {"namespace": "n", "name": "d"}}]
+    try:
+        for number, each in enumerate([*odd, event("last", "COMPLETE")]):
+            one.take(Line(json.dumps(each).encode(), Position(1, number + 1)))
+        assert one.settle(everything=True) == Position(1, len(odd) + 1)
+        assert {"last", "7", *(f"k{number}" for number in range(7))} <= {run.run_id for run in outbox.runs()}
+        assert one.counters["refused"] == 1
+    finally:
+        outbox.close()
+        record.close()
+
+
 def test_half_a_line_before_a_whole_one(tmp_path: pathlib.Path) -> None:
     refused = tmp_path / "refused"
     one = Harness(refused=str(refused))
@@ -255,7 +279,6 @@ def environment(data: pathlib.Path) -> Dict[str, str]:
 
 
 def stored(data: pathlib.Path) -> int:
-    from adb_lineage.outbox import Outbox
     outbox = Outbox(str(data / "outbox.sqlite"))
     try:
         return sum(outbox.counts().values())
