@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, List, Mapping, Optional
 
 from adb_lineage.errors import SettingsError
+from adb_lineage.settings import Settings
 from adb_lineage.translate.databricks import full_host
 from adb_lineage.translate.names import RuleSet, default_rules, load_rules
 
@@ -15,19 +16,36 @@ from adb_lineage.translate.names import RuleSet, default_rules, load_rules
 def add_naming_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of all commands that name datasets."""
     parser.add_argument("--mounts", metavar="FILE", help='[{"mountPoint": "/mnt/x", "source": "abfss://…"}, …]')
-    parser.add_argument("--rules", metavar="FILE", help="rule file, ours or the accelerator's OlToPurviewMappings")
-    parser.add_argument("--workspace", metavar="HOST", help="host of the workspace, where the events do not tell it")
-    parser.add_argument("--metastore", metavar="ID", help="id of Unity Catalog's metastore, where they do not tell it")
+    parser.add_argument("--rules", metavar="FILE",
+                        help="rule file, ours or the accelerator's OlToPurviewMappings (default: the setting)")
+    parser.add_argument("--workspace", metavar="HOST",
+                        help="host of the workspace, where the events do not tell it (default: the setting)")
+    parser.add_argument("--metastore", metavar="ID",
+                        help="id of Unity Catalog's metastore, where they do not tell it (default: the setting)")
 
 
 def read_rules(file: Optional[str]) -> RuleSet:
-    """The rules of a file, or the built-in ones. Raises `RuleError`."""
+    """The rules of a file, else those that the setting names, else the built-in ones. Raises `RuleError`."""
+    file = file or _settings().rules
     return load_rules(file) if file else default_rules()
 
 
 def read_workspace(host: Optional[str]) -> Optional[str]:
-    """A workspace as given by hand: its host, or `adb-123.4` without the suffix."""
+    """A workspace as given by hand: its host, or `adb-123.4` without the suffix; else that of the settings."""
+    host = host or _settings().workspace
     return full_host(host) if host else None
+
+
+def read_metastore(identifier: Optional[str]) -> Optional[str]:
+    """The metastore as given by hand, else that of the settings."""
+    return identifier or _settings().metastore or None
+
+
+def _settings() -> Settings:
+    """What the product on this machine would go by. Raises `SettingsError`."""
+    from adb_lineage.transport import file_config
+
+    return Settings.load(file_config=file_config())
 
 
 def read_mounts(file: Optional[str]) -> List[Mapping[str, str]]:

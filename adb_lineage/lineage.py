@@ -15,6 +15,7 @@ from adb_lineage.settings import Settings, leave_conf
 
 if TYPE_CHECKING:
     from adb_lineage.capture.capture import Capture
+    from adb_lineage.databricks.compute import Compute
     from adb_lineage.graph import Graph
 
 # Two copies of the package (cluster library, notebook) share the interpreter, hence not a module's global.
@@ -48,6 +49,7 @@ class Lineage:
         self._record: Any = None
         self._capture: Optional[Capture] = None
         self._cells: Any = None
+        self._jobs: Any = None
         self._state = "waiting for a Spark session"
         self._problem = ""
         self._lock = threading.Lock()
@@ -63,18 +65,18 @@ class Lineage:
 
         compute = recognise(spark)
         if not compute.possible:
-            self._state, self._problem = "off: see problem", compute.words()
-            self._note_compute()
+            self._state, self._problem = "off: see problem", str(self._refusal(compute))
             return
         self._thread.start()
         if spark is not None or _active_context() is not None:
             self._attached.wait(REGISTRATION_SECONDS)
 
-    def _note_compute(self) -> None:
-        """Say it in the record, too: once for this data folder."""
+    def _refusal(self, compute: Compute) -> AdbLineageError:
+        """What is said where nothing can be captured; the record says it, too, once for this data folder."""
         record = _record(self.settings)
-        record.note("compute", capture="skipped", reason=self._problem)
+        record.note("compute", capture="skipped", reason=compute.words())
         record.close()
+        return AdbLineageError(compute.words())
 
     def flush(self, timeout: float = 30.0) -> bool:
         """Wait until all queries that have finished are captured and delivered; False when the time did not suffice."""
@@ -120,6 +122,8 @@ class Lineage:
             status["round_trips"] = capture.round_trips
             if capture.last_error:
                 status["last_error"] = capture.last_error
+        if self._jobs is not None and self._jobs.problem:
+            status["jobs_api"] = self._jobs.problem
         delivery = getattr(getattr(self._client, "transport", None), "delivery", None)
         if delivery is not None:
             status["delivery"] = delivery.status()
@@ -173,7 +177,7 @@ class Lineage:
         """Tap a SparkContext: the tap first, as queries may already run, then all that takes longer."""
         from adb_lineage.capture.context import SPARK_PROPERTIES
         from adb_lineage.capture.tap import TapUnavailable, open_tap
-        from adb_lineage.databricks.compute import refused_by
+        from adb_lineage.databricks.compute import recognise, refused_by
         from adb_lineage.databricks.identity import LOCAL_PROPERTIES
 
         try:
@@ -181,10 +185,14 @@ class Lineage:
                            allowed=LOCAL_PROPERTIES + SPARK_PROPERTIES, session_only=self.settings.session_only)
         except TapUnavailable as error:
             refused = refused_by(error)
-            raise AdbLineageError(refused.words() if refused else f"Spark can't be listened to here: {error}") from None
+            raise (self._refusal(refused) if refused else
+                   AdbLineageError(f"Spark can't be listened to here: {error}")) from None
         self._attached.set()
         try:
             configuration = dict(context.getConf().getAll())
+            compute = recognise(conf=configuration)
+            if not compute.possible:  # what only the conf tells, as of a pipeline
+                raise self._refusal(compute)
             leave_conf(configuration, os.environ)
             if not isinstance(self._given, Settings):
                 self.settings = _load(self._given, configuration)
@@ -215,7 +223,8 @@ class Lineage:
         host = configuration.get("spark.databricks.workspaceUrl", "")
         environment = script_environment(settings.notebook)
         if host:
-            driver = Driver(context, conf=configuration, jobs=_jobs_api(settings) if settings.jobs_api else None)
+            self._jobs = _jobs_api(settings) if settings.jobs_api else None
+            driver = Driver(context, conf=configuration, jobs=self._jobs)
             environment = driver.environment
             self._follow_cells(context, driver)
         environment = with_metastore(environment, settings.metastore)
@@ -283,7 +292,12 @@ def disable(timeout: Optional[float] = None) -> bool:
 def status() -> Status:
     """What is captured and what became of it; works when nothing is enabled, too."""
     active: Optional[Lineage] = getattr(sys, SLOT, None)
-    return active.status() if active is not None else Status(version=__version__, state="off")
+    if active is not None:
+        return active.status()
+    from adb_lineage.databricks.compute import recognise
+
+    compute = recognise()
+    return Status(version=__version__, state="off", **({} if compute.possible else {"problem": compute.words()}))
 
 
 def _at_exit(lineage: Lineage) -> None:

@@ -71,7 +71,7 @@ PYTHON
 
 # What is installed stays as it is: every version becomes a constraint. Odd ones (Debian's) pip could not read.
 constraints() {
-  "$PYTHON" - >"$1" 2>>"$LOG" <<'PYTHON'
+  timeout "$LIMIT" "$PYTHON" - >"$1" 2>>"$LOG" <<'PYTHON'
 import importlib.metadata
 from pip._vendor.packaging.version import InvalidVersion, Version
 found = {}  # of several copies of a package the first on the path is the one that counts
@@ -119,10 +119,15 @@ install_package() {
     log "already installed: $from"
   else
     constraints "$work/constraints.txt"
-    if ! pip_install --constraint "$work/constraints.txt" "$@"; then
+    pip_install --constraint "$work/constraints.txt" "$@"
+    case $? in
+    0) ;;
+    124) give_up "pip took longer than $LIMIT s (INIT_ADB_LINEAGE_SECONDS)" ;; # the limit is for all of it
+    *)
       log "it does not go without changing a package of the runtime; trying with that"
       pip_install "$@" || give_up "pip could not install $from"
-    fi
+      ;;
+    esac
     "$PYTHON" -c 'import adb_lineage' >>"$LOG" 2>&1 || give_up "what pip installed cannot be imported"
     { mkdir -p "$STATE" && printf '%s' "$mark" >"$STATE/installed"; } 2>/dev/null || log "$STATE cannot be written"
     log "installed: $from"
@@ -134,7 +139,7 @@ install_package() {
 turn_on() {
   local site
   site="$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))' 2>>"$LOG")"
-  # `-` sorts before `.`: this line is read before the package's own adb_lineage.pth
+  # `-` sorts before `_`: this line is read before the package's own adb_lineage.pth
   { echo 'import os; os.environ.setdefault("ADB_LINEAGE_ENABLED", "true")' >"$site/adb-lineage-on.pth"; } \
     2>>"$LOG" || log "$site cannot be written"
 }

@@ -29,7 +29,7 @@ from adb_lineage.catalog.server import CatalogServer
 adb_lineage.disable()  # where the cluster has lineage on already: this notebook is to show its own
 catalog = CatalogServer().start()
 lineage = adb_lineage.enable(spark, settings={"endpoint": catalog.url, "auth": "none", "session_only": True})
-display(lineage.status())
+lineage.status()
 
 # COMMAND ----------
 

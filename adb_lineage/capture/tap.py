@@ -16,6 +16,7 @@ from urllib.parse import parse_qsl
 
 from adb_lineage.capture.compiled import compiled_class, package_of
 from adb_lineage.capture.describing import Describer, open_describer
+from adb_lineage.capture.proxies import sweep_in_background
 from adb_lineage.capture.rdd_graph import RddGraph
 from adb_lineage.capture.secrets import without_secrets
 
@@ -186,6 +187,7 @@ class ListenerTap:
             self._manager.register(self._listener)
         except Exception as error:
             raise TapUnavailable(f"no listener can be registered: {_first_line(error)}") from error
+        sweep_in_background(context)
 
     def offer(self, function: str, query: Any, failure: Any, nanoseconds: int) -> None:
         """Called on a thread of Spark's listener bus: note the query and return.

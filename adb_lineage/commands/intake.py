@@ -23,14 +23,22 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of the command."""
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--follow", metavar="FILE", help="read the lines that the JAR's file transport appends")
-    source.add_argument("--listen", metavar="PORT", nargs="?", type=int, const=PORT,
+    source.add_argument("--listen", metavar="PORT", nargs="?", type=_port, const=PORT,
                         help=f"serve POST /api/v1/lineage on 127.0.0.1 (port {PORT})")
     parser.add_argument("--keep-alive", action="store_true", help="run as a child that is started again when it ends")
     parser.add_argument("--once", action="store_true", help="end when the file is read and all is delivered")
 
 
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise ValueError
+    return port
+
+
 def run(arguments: argparse.Namespace) -> int:
-    """Until SIGTERM; 3 when another intake has the same source, 1 when `--once` could not deliver everything."""
+    """Until SIGTERM; 3 when another intake has the same source, 2 for a folder, 1 for a port that is taken, and when
+    `--once` could not deliver everything."""
     if arguments.keep_alive:
         return _keep_alive([word for word in sys.argv[1:] if word != "--keep-alive"])
     stop = threading.Event()
@@ -72,6 +80,10 @@ def _serve(arguments: argparse.Namespace, stop: threading.Event) -> int:
     from adb_lineage.transport import PurviewConfig, PurviewTransport, file_config
 
     settings = Settings.load(file_config=file_config())
+    if arguments.follow and os.path.isdir(arguments.follow):
+        print(f"adb-lineage intake: {arguments.follow} is a folder; name the file that the JAR's transport.location "
+              "names", file=sys.stderr)
+        return 2
     source = os.path.abspath(arguments.follow) if arguments.follow else f"port-{arguments.listen}"
     name = f"intake-{hashlib.sha256(source.encode()).hexdigest()[:12]}"
     with open(data_file(settings, f"{name}.lock"), "a") as lock:
@@ -81,7 +93,12 @@ def _serve(arguments: argparse.Namespace, stop: threading.Event) -> int:
             print(f"adb-lineage intake: another intake has {source}", file=sys.stderr)
             return 3
         path = source if arguments.follow else data_file(settings, f"{name}.jsonl")
-        listener = None if arguments.follow else Listener(arguments.listen, path)
+        try:
+            listener = None if arguments.follow else Listener(arguments.listen, path)
+        except OSError as error:
+            print(f"adb-lineage intake: port {arguments.listen} of 127.0.0.1: {error}; end what has it, or choose "
+                  "another one, here and in spark.openlineage.transport.url", file=sys.stderr)
+            return 1
         transport = PurviewTransport(PurviewConfig(settings))
         if listener:
             listener.start()

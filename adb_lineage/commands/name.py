@@ -5,7 +5,14 @@ import argparse
 import sys
 from typing import Any, Dict
 
-from adb_lineage.arguments import add_naming_arguments, print_json, read_mounts, read_rules, read_workspace
+from adb_lineage.arguments import (
+    add_naming_arguments,
+    print_json,
+    read_metastore,
+    read_mounts,
+    read_rules,
+    read_workspace,
+)
 from adb_lineage.translate.names import Explanation, NameEngine
 
 NAME = "name"
@@ -31,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.name,
         mounts=read_mounts(arguments.mounts),
         workspace=read_workspace(arguments.workspace),
-        metastore=arguments.metastore,
+        metastore=read_metastore(arguments.metastore),
     )
     asset = explanation.asset
     answer: Dict[str, Any] = {

@@ -7,7 +7,14 @@ import sys
 from pathlib import Path
 from typing import Any, Dict, Iterable, Iterator, List, Tuple
 
-from adb_lineage.arguments import add_naming_arguments, print_json, read_mounts, read_rules, read_workspace
+from adb_lineage.arguments import (
+    add_naming_arguments,
+    print_json,
+    read_metastore,
+    read_mounts,
+    read_rules,
+    read_workspace,
+)
 from adb_lineage.assets import Asset
 from adb_lineage.errors import SettingsError
 from adb_lineage.translate import RunTranslation, TranslateOptions, translate_run
@@ -31,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Print a run's translation as soon as all events are read; malformed lines are reported, never fatal."""
     options = TranslateOptions(
         workspace=read_workspace(arguments.workspace),
-        metastore=arguments.metastore,
+        metastore=read_metastore(arguments.metastore),
         mounts=read_mounts(arguments.mounts),
         rules=read_rules(arguments.rules),
         prefer=arguments.prefer,

@@ -255,15 +255,21 @@ def _daemon(target: Callable[..., None], *arguments: Any) -> None:
 
 
 def _program(command: Sequence[str]) -> Tuple[str, str]:
-    """Module of `python [options] -m MODULE` and script of `python [options] SCRIPT`; one of them is empty."""
+    """Module of `python [options] -m MODULE` and script of `python [options] SCRIPT`; one of them is empty.
+
+    Options of one letter may stand together (`-Im pip`), and their value may follow at once (`-mpip`).
+    """
     parts = iter(command[1:])
     for part in parts:
-        if part == "-m":
-            return next(parts, ""), ""
-        if part in ("-W", "-X"):
-            next(parts, "")
-        elif not part.startswith("-"):
+        if not part.startswith("-"):
             return "", os.path.basename(part)
-        elif part == "-c":
-            break
+        for position, letter in enumerate("" if part.startswith("--") else part[1:], 2):
+            if letter == "m":
+                return part[position:] or next(parts, ""), ""
+            if letter == "c":
+                return "", ""
+            if letter in "WX":
+                if position == len(part):
+                    next(parts, "")
+                break
     return "", ""

@@ -56,6 +56,10 @@ _ACCESS_MODES = {  # data_security_mode of the clusters API, reference/databrick
 }
 
 
+_CONNECT_VARIABLES = ("SPARK_REMOTE", "SPARK_CONNECT_MODE_ENABLED")
+"""What pyspark itself goes by; a classic session of the same process is told by its class."""
+
+
 def recognise(session: Any = None, *, environ: Optional[Mapping[str, str]] = None,
               conf: Optional[Mapping[str, str]] = None) -> Compute:
     """The kind of compute, from the environment, the type of the session and the Spark conf where they are known."""
@@ -69,7 +73,7 @@ def recognise(session: Any = None, *, environ: Optional[Mapping[str, str]] = Non
     mode = _ACCESS_MODES.get(environ.get("DATA_SECURITY_MODE", ""))
     if mode:
         return KINDS[mode]
-    if _is_connect(session) or (session is None and environ.get("SPARK_REMOTE")):
+    if _is_connect(session) or (session is None and any(environ.get(name) for name in _CONNECT_VARIABLES)):
         return KINDS["standard" if runtime else "connect"]
     if conf.get("spark.databricks.pyspark.enablePy4JSecurity", "").lower() == "true":
         return KINDS["table_acl"]

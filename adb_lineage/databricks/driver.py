@@ -47,7 +47,8 @@ class Driver:
         self._jvm = spark_context._jvm
         if conf is None:  # a cluster's conf has hundreds of entries, each of them costs two calls
             own = spark_context.getConf()
-            conf = {name: value for name in identity.PROPERTIES for value in [own.get(name)] if value}
+            conf = {name: value for name in (*identity.PROPERTIES, identity.CLUSTER_TAGS)
+                    for value in [own.get(name)] if value}
         self.conf = conf
         self.jobs = jobs
         self.mounts = mounts or Mounts(lambda: read_mounts(self._jvm))

@@ -22,6 +22,11 @@ PROPERTIES = (
 )
 """Keys that pass under their own name, from local properties first and the Spark conf second."""
 
+CLUSTER_TAGS = _TAGS + "clusterAllTags"
+"""A list of `{"key", "value"}`, any tag of the customer's among them: only `_JOB_TAGS` are looked at."""
+
+_JOB_TAGS = ("RunName", "JobId")
+
 LOCAL_PROPERTIES = (*PROPERTIES, "spark.jobGroup.id", "spark.databricks.workload.id", "spark.databricks.user.name",
                     "spark.databricks.user.id")
 """The local properties that may leave the JVM, by their full names. `spark.databricks.api.token` is one of the rest."""
@@ -53,12 +58,15 @@ def environment(sc_conf: Mapping[str, str], local_properties: Mapping[str, str],
             if key not in found and local_properties.get(name):
                 found[key] = str(local_properties[name])
     _from_context(found, notebook_context or {})
+    tags = _job_tags(sc_conf)
     _from_patterns(found, sc_conf, local_properties)
+    if tags.get("JobId"):
+        found.setdefault("spark.databricks.job.id", tags["JobId"])
     run = {**_run(local_properties, notebook_context or {}), **scheduler(sc_conf)}
     if found and run:
         found["adb_lineage.run"] = run
     if "spark.databricks.job.id" in found:
-        found["adb_lineage.job"] = _job(found, notebook_context or {})
+        found["adb_lineage.job"] = _job(found, notebook_context or {}, tags)
     if "spark.databricks.workspaceUrl" in found:
         found["spark.databricks.workspaceUrl"] = _host(found["spark.databricks.workspaceUrl"])
     return found
@@ -173,9 +181,19 @@ def _run(properties: Mapping[str, str], context: Mapping[str, Any]) -> Dict[str,
     return run
 
 
-def _job(found: Mapping[str, Any], context: Mapping[str, Any]) -> Dict[str, Any]:
-    """As much of `jobs_api.TaskRun.facet` as needs no REST call; the same keys."""
-    job = {"jobId": found["spark.databricks.job.id"], "name": context.get("jobName"),
+def _job_tags(conf: Mapping[str, str]) -> Dict[str, str]:
+    """The tags that Databricks gives the cluster of a job; ADF's runs are named there, too (4.2)."""
+    try:
+        tags = json.loads(conf.get(CLUSTER_TAGS) or "[]")
+    except ValueError:
+        return {}
+    return {str(tag["key"]): str(tag["value"]) for tag in tags if isinstance(tag, dict)
+            and tag.get("key") in _JOB_TAGS and tag.get("value")} if isinstance(tags, list) else {}
+
+
+def _job(found: Mapping[str, Any], context: Mapping[str, Any], tags: Mapping[str, str]) -> Dict[str, Any]:
+    """As much of `jobs_api.task_facts` as needs no REST call; the same keys."""
+    job = {"jobId": found["spark.databricks.job.id"], "name": context.get("jobName") or tags.get("RunName"),
            "taskKey": found.get("spark.databricks.job.taskKey"), "clusterId": found.get(_TAGS + "clusterId"),
            "taskType": _TASK_TYPES.get(found.get("spark.databricks.job.type", ""))}
     return {key: value for key, value in job.items() if value}

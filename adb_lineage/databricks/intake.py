@@ -12,6 +12,7 @@ from __future__ import annotations
 import datetime
 import gzip
 import http.server
+import io
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import threading
 import time
 import zlib
 from collections import OrderedDict
-from typing import Any, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Set, Tuple
+from typing import Any, BinaryIO, Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Protocol, Set, Tuple
 
 from adb_lineage.databricks.follow import Line, Position
 from adb_lineage.errors import GiveUp
@@ -116,7 +117,8 @@ class Intake:
 
     def take(self, line: Line) -> None:
         """Take a line of JSON: an event, or a list of them. A line that is neither is set aside."""
-        before = self._position or Position(line.after.inode, 0)
+        # of a line without an end, which ends its file, one byte too early: the end of the line before
+        before = self._position or Position(line.after.inode, max(0, line.after.offset - len(line.text) - 1))
         self._position = line.after
         events = self._parse(line.text)
         if not events:
@@ -138,7 +140,7 @@ class Intake:
         return next((run.before for run in self._runs.values()), self._position)
 
     def _take_event(self, event: Mapping[str, Any], before: Position) -> None:
-        run_id = str(_get(event, "run", "runId") or "")
+        run_id = _run_id(event)
         decided = self._decided.get(run_id)
         if decided is None and run_id and self._twins.active():
             run = self._runs.setdefault(run_id, _Run(self._clock(), before))
@@ -192,7 +194,7 @@ class Intake:
         events = found if isinstance(found, list) else [found]
         good: List[Mapping[str, Any]] = []
         for event in events:
-            if isinstance(event, dict) and ("eventTime" in event or "run" in event):
+            if isinstance(event, dict) and ("eventTime" in event or "run" in event) and _is_text(_run_id(event)):
                 good.append(event)
             else:
                 self._refuse(text, "not an OpenLineage event")
@@ -264,7 +266,7 @@ class Listener:
                 self.end_headers()
                 self.wfile.write(body)
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server = _Server(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
         self.port: int = self._server.server_port
         self._thread = threading.Thread(target=self._server.serve_forever, name="adb_lineage-listen", daemon=True)
@@ -280,16 +282,14 @@ class Listener:
 
     def _post(self, headers: Any, body: Any) -> Tuple[int, str]:
         try:
-            length = int(headers.get("Content-Length") or "")
-        except ValueError:
-            return 411, "Content-Length is needed"
-        if not 0 < length <= _BODY_BYTES:
-            return 413, f"an event has 1 to {_BODY_BYTES} bytes, this one {length}"
-        data = body.read(length)
-        try:
+            data = _body(headers, body)
             if (headers.get("Content-Encoding") or "").lower() == "gzip":
-                data = gzip.decompress(data)
+                data = gzip.GzipFile(fileobj=io.BytesIO(data)).read(_BODY_BYTES + 1)
+            if not 0 < len(data) <= _BODY_BYTES:
+                raise _Refused(413, f"an event has 1 to {_BODY_BYTES} bytes")
             found = json.loads(data)
+        except _Refused as refused:
+            return refused.status, str(refused)
         except (ValueError, OSError, EOFError, zlib.error, RecursionError) as error:
             return 400, f"not JSON: {error}"
         events = found if isinstance(found, list) else [found]
@@ -312,6 +312,47 @@ class Listener:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that went away without waiting for its answer: the base class prints a traceback of it."""
+
+
+class _Refused(Exception):
+    """What an HTTP client is told about a request that cannot be read."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def _body(headers: Any, stream: BinaryIO) -> bytes:
+    """The body of a request as it came; in chunks is how the JAR sends what it compresses. Raises _Refused."""
+    if "chunked" not in (headers.get("Transfer-Encoding") or "").lower():
+        length = headers.get("Content-Length") or ""
+        if not length.isdigit():
+            raise _Refused(411, "Content-Length is needed, or a Transfer-Encoding of chunked")
+        if int(length) > _BODY_BYTES:
+            raise _Refused(413, f"an event has 1 to {_BODY_BYTES} bytes, this one {length}")
+        return stream.read(int(length))
+    parts: List[bytes] = []
+    whole = 0
+    while True:
+        size = stream.readline(100).partition(b";")[0].strip()
+        if not re.fullmatch(rb"[0-9a-fA-F]{1,8}", size):
+            raise _Refused(400, "not a chunk")
+        whole += int(size, 16)
+        if whole > _BODY_BYTES:
+            raise _Refused(413, f"an event has 1 to {_BODY_BYTES} bytes")
+        if int(size, 16) == 0:
+            while stream.readline(65537).strip():  # trailers
+                pass
+            return b"".join(parts)
+        parts.append(stream.read(int(size, 16)))
+        stream.readline(3)
 
 
 def milliseconds(text: Any) -> Optional[int]:
@@ -341,6 +382,19 @@ def _outputs(events: List[Mapping[str, Any]]) -> Datasets:
 
 def _key(namespace: Any, name: Any) -> Tuple[str, str]:
     return str(namespace or "").rstrip("/"), str(name or "").strip("/")
+
+
+def _run_id(event: Mapping[str, Any]) -> str:
+    return str(_get(event, "run", "runId") or "")
+
+
+def _is_text(text: str) -> bool:
+    """JSON may escape half a character, which no database takes."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _get(event: Mapping[str, Any], *path: str) -> Any:

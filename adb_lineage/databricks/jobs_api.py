@@ -15,7 +15,7 @@ import requests
 import tenacity
 
 from adb_lineage.errors import FixNeeded, GiveUp, RetryLater
-from adb_lineage.translate.redaction import redacted_parameters
+from adb_lineage.translate.redaction import redacted_parameters, redacted_plan
 
 VERSIONS = ("2.2", "2.1")
 """Tried in this order; a workspace that does not know the first answers 404 with ENDPOINT_NOT_FOUND."""
@@ -25,6 +25,9 @@ AZURE_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 
 FAILURE_SECONDS = 300.0
 CACHED_RUNS = 1000
+MOST_PAGES = 100
+"""A page has 100 tasks or iterations; an API that goes on and on is left."""
+
 Token = Callable[[], Optional[str]]
 """Gives a bearer token, or None where it does not apply; raises FixNeeded when it should have worked."""
 
@@ -75,9 +78,9 @@ class JobsApi:
             if known and (known[1] or self._clock() - known[0] < FAILURE_SECONDS):
                 return dict(known[1])
             facts: Dict[str, Any] = {}
+            self.problem = ""
             try:
                 facts = self._ask(host, run, environment.get("spark.databricks.job.taskKey"))
-                self.problem = ""
             except Exception as error:  # noqa: BLE001 - an odd answer of the API must not cost the event
                 self.problem = f"Jobs API of {host}, run {run}: {error}"
             while len(self._known) >= CACHED_RUNS:
@@ -103,7 +106,7 @@ class JobsApi:
         """
         whole: Dict[str, Any] = {}
         page: Optional[str] = None
-        while True:
+        for _ in range(MOST_PAGES):
             parameters = {"run_id": run_id, **({"page_token": page} if page else {})}
             answer = self._get(host, "jobs/runs/get", parameters)
             for key, value in answer.items():
@@ -113,7 +116,8 @@ class JobsApi:
                     whole.setdefault(key, value)
             page = answer.get("next_page_token")
             if not page:
-                return whole
+                break
+        return whole
 
     def _get(self, host: str, path: str, parameters: Mapping[str, str]) -> Dict[str, Any]:
         versions = [self._version[host]] if host in self._version else list(VERSIONS)
@@ -176,8 +180,12 @@ def task_facts(run: Mapping[str, Any], parent: Mapping[str, Any], run_id: str,
                task_key: Optional[str] = None) -> Dict[str, Any]:
     """What `describe` answers, from the documents of a task run and of its job run (which may be empty)."""
     task = _task(run, run_id, task_key)
-    kind = next((key for key in task if key.endswith("_task") and isinstance(task[key], dict)), "")
-    detail = task.get(kind) or {}
+    kind = _kind(task)
+    work = task
+    if kind == "for_each_task" and isinstance(task[kind].get("task"), dict):
+        work = task[kind]["task"]  # what each iteration runs; it is what the driver knows of, too
+        kind = _kind(work)
+    detail = work.get(kind) or {}
     cluster = (task.get("cluster_instance") or run.get("cluster_instance") or {}).get("cluster_id")
     facts: Dict[str, Any] = {
         "jobId": run.get("job_id"), "name": parent.get("run_name") or run.get("run_name"),
@@ -188,16 +196,28 @@ def task_facts(run: Mapping[str, Any], parent: Mapping[str, Any], run_id: str,
         "entryPoint": detail.get("entry_point"), "mainClassName": detail.get("main_class_name"),
         "jarUri": detail.get("jar_uri"), "parameters": redacted_parameters(detail.get("parameters") or []),
         "baseParameters": redacted_parameters(detail.get("base_parameters") or detail.get("named_parameters") or {}),
-        "libraries": [library for library in task.get("libraries") or [] if isinstance(library, dict)],
+        "libraries": [library for library in work.get("libraries") or [] if isinstance(library, dict)],
     }
+    facts = redacted_plan(facts)  # an index's URL may hold a password, a file's URL a signature
     facts["jobId"] = str(facts["jobId"]) if facts["jobId"] else None
     facts["attempt"] = str(facts["attempt"]) if facts["attempt"] else None  # 0, the first one, is no news
     return {key: value for key, value in facts.items() if value}
 
 
+def _kind(task: Mapping[str, Any]) -> str:
+    return next((key for key in task if key.endswith("_task") and isinstance(task[key], dict)), "")
+
+
 def _task(run: Mapping[str, Any], run_id: str, task_key: Optional[str]) -> Mapping[str, Any]:
-    """The task that the run id names; with a job run's id, the one of that key; never an arbitrary sibling."""
-    tasks = [task for task in run.get("tasks") or [] if isinstance(task, dict)]
+    """The task that the run id names; with a job run's id, the one of that key; never an arbitrary sibling.
+
+    The run of a for-each task has its iterations beside it, each a task with a run id of its own.
+    """
+    tasks, iterations = ([task for task in run.get(name) or [] if isinstance(task, dict)]
+                         for name in ("tasks", "iterations"))
+    for task in iterations:
+        if str(task.get("run_id")) == run_id:
+            return task
     for task in tasks:
         if str(task.get("run_id")) == run_id:
             return task

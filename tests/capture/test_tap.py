@@ -1,12 +1,19 @@
 """The taps on real Spark: the relay with several readers, and the Python listener that stands in for it."""
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
+
 import pytest
 
+from adb_lineage.capture import proxies
 from adb_lineage.capture.analysis import Means, analyse
 from adb_lineage.capture.describing import Limits
 from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.places import Places
+from adb_lineage.capture.proxies import sweep
 from adb_lineage.capture.surroundings import Surroundings
 from adb_lineage.capture.tap import ListenerTap, RelayTap, new_relay
 from adb_lineage.databricks.identity import LOCAL_PROPERTIES
@@ -109,3 +116,66 @@ def test_the_listener_sees_its_session_and_can_be_taken_off(spark_session, tmp_p
     spark_session.range(3).write.parquet(str(tmp_path / "b"))
     assert all_of(tap, 0.5) == []
     assert tap.counters()["seen"] == 2
+
+
+LISTENER = """
+import time
+from pyspark import SparkConf, SparkContext
+from pyspark.java_gateway import launch_gateway
+from pyspark.sql import SparkSession
+from adb_lineage.capture.tap import ListenerTap
+
+gateway = launch_gateway()
+jvm = gateway.jvm
+java = jvm.org.apache.spark.api.java.JavaSparkContext(jvm.org.apache.spark.SparkContext.getOrCreate())
+context = SparkContext(gateway=gateway, jsc=java, conf=SparkConf(_jconf=java.getConf()))
+sessions = jvm.org.apache.spark.sql
+try:
+    session = sessions.classic.SparkSession.getDefaultSession().get()
+except TypeError:
+    session = sessions.SparkSession.getDefaultSession().get()
+taps = [ListenerTap(context, SparkSession(context, one), capacity=10) for one in (session, session.newSession())]
+print("ready", flush=True)
+time.sleep(600)
+"""
+
+
+def sweeps_have_ended():
+    for thread in threading.enumerate():
+        if thread.name == "adb_lineage-sweep":
+            thread.join(60)
+
+
+def test_listeners_of_a_python_that_was_killed_are_swept(spark_session, tmp_path, caplog):
+    """Each would cost a failed connection and an error in the driver's log with every query of its session."""
+    context = spark_session.sparkContext
+    server = context._jvm.org.apache.spark.api.python.Py4JServer(context._jsc.sc().conf())
+    server.start()
+    own = ListenerTap(context, spark_session, capacity=10)
+    sweeps_have_ended()
+    environment = {**os.environ, "PYSPARK_GATEWAY_PORT": str(server.getListeningPort()),
+                   "PYSPARK_GATEWAY_SECRET": server.secret()}
+    command = [sys.executable, "-c", LISTENER]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout.readline() == "ready\n"
+            assert sweep(context) == 0, "all of them live"
+        finally:
+            other.kill()
+    assert len(spark_session._jsparkSession.listenerManager().listListeners()) == 2
+    assert sweep(context) == 2
+    assert sweep(context) == 0
+    spark_session.range(3).write.parquet(str(tmp_path / "a"))
+    assert len(all_of(own)) == 1, "those who live have not noticed"
+    assert [record for record in caplog.records if record.name.startswith("py4j")] == []
+    own.close()
+    server.shutdown()
+
+
+def test_a_listener_sweeps_when_it_starts(spark_session, monkeypatch):
+    swept = []
+    monkeypatch.setattr(proxies, "sweep", lambda context: swept.append(context))
+    tap = ListenerTap(spark_session.sparkContext, spark_session, capacity=10)
+    sweeps_have_ended()
+    tap.close()
+    assert swept == [spark_session.sparkContext]

@@ -27,6 +27,9 @@ REFUSED = [
     ("a child", {**DRIVER, autostart.OWNER: "17"}, ["python", "x.py"]),
     ("a tool: pip", DRIVER, ["python", "-m", "pip", "install", "x"]),
     ("a tool: pip", DRIVER, ["python", "/databricks/python3/bin/pip", "install", "x"]),
+    ("a tool: pip", DRIVER, ["python", "-mpip", "install", "x"]),
+    ("a tool: pip", DRIVER, ["python", "-Im", "pip", "install", "x"]),
+    ("a tool: pip", DRIVER, ["python", "-uWignore", "-Xdev", "-X", "utf8", "-sm", "pip", "install", "x"]),
     ("a tool: pylint", DRIVER, ["/usr/bin/python", "-X", "utf8", "/x/bin/pylint", "m"]),
     ("a tool: ipykernel", DRIVER, ["python", "-m", "ipykernel", "install"]),
     ("not a driver", CONFIGURED, ["python", "x.py"]),
@@ -44,6 +47,9 @@ def test_left_alone(why: str, environ: Dict[str, str], command: List[str]) -> No
     ({**DRIVER, autostart.OWNER: "42"}, ["python", "x.py"]),  # exec of itself
     (CONFIGURED, ["python", "/databricks/python_shell/scripts/PythonShell.py", "34567"]),
     ({**GATEWAY, "ADB_LINEAGE_ENABLED": "true"}, ["python", "-c", "x"]),
+    (DRIVER, ["python", "-Bc", "x", "-m", "pip"]),
+    (DRIVER, ["python", "-Wm", "script.py"]),
+    (DRIVER, ["python", "--", "script.py", "-m", "pip"]),
 ])
 def test_armed(environ: Dict[str, str], command: List[str]) -> None:
     assert autostart.refusal(environ, command, 42) is None

@@ -20,6 +20,7 @@ CASES = [
     ("serverless", {"DATABRICKS_RUNTIME_VERSION": "17.3", "IS_SERVERLESS": "TRUE"}, {}),
     ("standard", {"DATABRICKS_RUNTIME_VERSION": "15.4", "DATA_SECURITY_MODE": "USER_ISOLATION"}, {}),
     ("standard", {"DATABRICKS_RUNTIME_VERSION": "15.4", "SPARK_REMOTE": "unix:///x"}, {}),
+    ("standard", {"DATABRICKS_RUNTIME_VERSION": "16.4", "SPARK_CONNECT_MODE_ENABLED": "1"}, {}),
     ("connect", {"SPARK_REMOTE": "sc://host"}, {}),
     ("table_acl", {"DATABRICKS_RUNTIME_VERSION": "12.2", "DATA_SECURITY_MODE": "LEGACY_TABLE_ACL"}, {}),
     ("table_acl", {"DATABRICKS_RUNTIME_VERSION": "12.2"}, {"spark.databricks.pyspark.enablePy4JSecurity": "true"}),
@@ -53,6 +54,51 @@ def test_the_gateway_s_refusal() -> None:
     refused = compute.refused_by(error)
     assert refused is not None and refused.kind == "table_acl"
     assert compute.refused_by(RuntimeError("other")) is None
+
+
+@pytest.mark.parametrize(("variables", "said"), [
+    ({"DATA_SECURITY_MODE": "USER_ISOLATION"}, "standard (shared) access mode"),
+    ({"IS_SERVERLESS": "TRUE"}, "serverless"), ({"DATA_SECURITY_MODE": "SINGLE_USER"}, "")])
+def test_status_says_it_where_nobody_has_turned_it_on(variables: dict, said: str) -> None:
+    """On such compute no SparkContext ever comes, for which the autostart waits."""
+    env = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2]), "DATABRICKS_RUNTIME_VERSION": "15.4",
+           **variables}
+    done = subprocess.run([sys.executable, "-c", "import adb_lineage; print(adb_lineage.status())"], env=env,
+                          capture_output=True, text=True, timeout=60)
+    assert done.stderr == "" and "state: off" in done.stdout
+    assert said in done.stdout and ("problem: No lineage is captured here" in done.stdout) == bool(said)
+
+
+TAPPED = """
+import json, sys, time
+import adb_lineage
+from adb_lineage.record import Record
+from pyspark.sql import SparkSession
+
+key, value, folder = sys.argv[1:]
+spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").config(key, value).getOrCreate()
+adb_lineage.enable(spark)
+until = time.monotonic() + 60
+while "problem" not in adb_lineage.status() and time.monotonic() < until:
+    time.sleep(0.1)
+queues = str(spark._jsc.sc().listenerBus().activeQueues().toString())
+print(json.dumps([adb_lineage.status()["problem"], [row["reason"] for row in Record(folder + "/record.sqlite").rows()],
+                  "adb" in queues]))
+"""
+
+
+@pytest.mark.spark
+@pytest.mark.parametrize(("key", "value", "name"), [
+    ("spark.databricks.pyspark.enablePy4JSecurity", "true", "table access control"), ("pipelines.id", "1", "pipeline")])
+def test_what_only_the_spark_conf_tells(key: str, value: str, name: str, tmp_path: pathlib.Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(pathlib.Path(__file__).parents[2]), "DATABRICKS_RUNTIME_VERSION": "15.4",
+           "ADB_LINEAGE_ENDPOINT": "http://127.0.0.1:9", "ADB_LINEAGE_AUTH": "none",
+           "ADB_LINEAGE_DATA_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", TAPPED, key, value, str(tmp_path)], capture_output=True, text=True,
+                          timeout=180, env=env)
+    assert done.returncode == 0, done.stderr
+    problem, reasons, listening = json.loads(done.stdout)
+    assert name in problem and reasons == [problem] and not listening
 
 
 ENABLE = """

@@ -100,6 +100,61 @@ def test_truncation(path: pathlib.Path) -> None:
     assert read(one) == ["c"]
 
 
+def copy_and_empty(path: pathlib.Path, name: str = ".1") -> None:
+    """What logrotate's `copytruncate` does."""
+    pathlib.Path(f"{path}{name}").write_bytes(path.read_bytes())
+    os.truncate(path, 0)
+
+
+def test_rotation_by_copy(path: pathlib.Path) -> None:
+    one = follower(path)
+    append(path, "a\nb\n")
+    assert read(one) == ["a", "b"]
+    append(path, "c\nlast without an end")
+    copy_and_empty(path)
+    append(path, "d\n")
+    assert read(one) == ["c", "last without an end", "d"]
+    append(path, "e\n")
+    copy_and_empty(path)
+    assert read(one) == ["e"]
+    append(path, "f\n")
+    assert read(one) == ["f"]
+
+
+def test_rotation_by_copy_while_nobody_followed(path: pathlib.Path) -> None:
+    append(path, "a\n")
+    assert read(follower(path)) == ["a"]
+    append(path, "b\n")
+    copy_and_empty(path)
+    append(path, "the new file is longer than what had been read of the old one\n")
+    assert read(follower(path)) == ["b", "the new file is longer than what had been read of the old one"]
+    assert read(follower(path)) == []
+
+
+@pytest.mark.parametrize("before", ["a\nb\n", "a\npart of a line", "part of a line"])
+def test_an_emptied_file_that_has_grown_again(path: pathlib.Path, before: str) -> None:
+    one = follower(path)
+    append(path, before)
+    read(one)
+    os.truncate(path, 0)
+    append(path, "the first line of the new ones\nand the second\n")
+    assert read(one) == ["the first line of the new ones", "and the second"]
+
+
+def test_another_file_with_the_inode_of_the_one_we_were_in(path: pathlib.Path) -> None:
+    """A file system gives a free inode to the next file: so it looks to a follower that starts afterwards."""
+    append(path, "a\nb\n")
+    assert read(follower(path)) == ["a", "b"]
+    path.write_text("c\nd\ne\n")
+    assert read(follower(path)) == ["c", "d", "e"]
+
+
+def test_a_state_of_the_version_before(path: pathlib.Path) -> None:
+    append(path, "a\nb\n")
+    (path.parent / "state").write_text(f"[{path.stat().st_ino}, 2]")
+    assert read(follower(path)) == ["b"]
+
+
 def test_a_file_that_comes_later_and_goes(path: pathlib.Path) -> None:
     one = follower(path)
     append(path, "a\n")
@@ -108,6 +163,14 @@ def test_a_file_that_comes_later_and_goes(path: pathlib.Path) -> None:
     assert read(one) == []
     append(path, "b\n")
     assert read(one) == ["b"]
+
+
+def test_what_only_begins_with_the_name_is_another_file(path: pathlib.Path) -> None:
+    append(path, "a\n")
+    for name in ("2", "x.jsonl"):
+        append(pathlib.Path(f"{path}{name}"), "another\n")
+    pathlib.Path(f"{path}.folder").mkdir()
+    assert read(follower(path)) == ["a"]
 
 
 def test_a_line_without_end_is_passed_over(path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:

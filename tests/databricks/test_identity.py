@@ -109,6 +109,28 @@ def test_last_resorts(properties: dict, conf: dict, job: str, run: tuple) -> Non
     assert found[run[0]] == run[1]
 
 
+def tags(**more: str) -> dict:
+    return {"spark.databricks.clusterUsageTags.clusterAllTags": json.dumps(
+        [{"key": "secret", "value": "s3cr3t"}, *({"key": key, "value": value} for key, value in more.items())])}
+
+
+def test_the_run_s_name_from_the_job_cluster_s_tags() -> None:
+    """ADF submits each run as a job of its own, whose name is all that the runs have in common."""
+    name = "ADF_factory_pipeline_activity_6f1e62a1-7d2b-4a0c-9d4d-0a3a5a0b6c77"
+    found = identity.environment({**CONF, **tags(RunName=name)}, JOB)
+    assert found["adb_lineage.job"]["name"] == name and "s3cr3t" not in json.dumps(found)
+    found = identity.environment({**CONF, **tags(RunName=name)}, JOB, {"jobName": "nightly"})
+    assert found["adb_lineage.job"]["name"] == "nightly"
+    assert identity.environment({**CONF, **tags(JobId="77")}, {})["spark.databricks.job.id"] == "77"
+    assert identity.environment({**CONF, **tags(JobId="77")}, JOB)["spark.databricks.job.id"] == "11"
+
+
+@pytest.mark.parametrize("bad", ["", "no json", "{}", "[3, {}, {\"key\": \"RunName\"}]", "null"])
+def test_tags_that_say_nothing(bad: str) -> None:
+    found = identity.environment({**CONF, "spark.databricks.clusterUsageTags.clusterAllTags": bad}, JOB)
+    assert "name" not in found["adb_lineage.job"]
+
+
 TASK_RUN, DAG_RUN = "01912345-0000-7000-8000-000000000001", "01912345-0000-7000-8000-000000000002"
 TASK = {"spark.openlineage.parentRunId": TASK_RUN, "spark.openlineage.parentJobNamespace": "airflow",
         "spark.openlineage.parentJobName": "dag.task"}

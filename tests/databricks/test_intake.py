@@ -7,8 +7,11 @@ import json
 import os
 import pathlib
 import signal
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from typing import Any, Dict, List, Mapping, Optional
 
@@ -18,6 +21,8 @@ from adb_lineage.databricks import intake
 from adb_lineage.databricks.follow import Line, Position
 from adb_lineage.databricks.intake import Intake, Listener, Twins
 from adb_lineage.errors import GiveUp
+from adb_lineage.outbox import Outbox
+from adb_lineage.record import Record
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -135,6 +140,12 @@ def test_the_position_waits_for_the_oldest_that_is_held() -> None:
     assert one.wait(intake.HOLD_SECONDS - 1) == Position(1, before)
 
 
+def test_what_is_held_after_a_restart_does_not_take_the_position_back_to_the_beginning() -> None:
+    one = Harness(OWN)
+    one.offset = 1000
+    assert one.feed(event("r", "START")) == Position(1, 1000)
+
+
 def test_lines_that_are_no_events_are_set_aside(tmp_path: pathlib.Path) -> None:
     refused = tmp_path / "refused"
     one = Harness(refused=str(refused))
@@ -143,6 +154,28 @@ def test_lines_that_are_no_events_are_set_aside(tmp_path: pathlib.Path) -> None:
     assert one.runs == ["r"]
     assert [json.loads(line)["text"][:7] for line in refused.read_text().splitlines()][:2] == ["garbage", "[1, 2]"]
     assert one.intake.counters["refused"] == 8
+
+
+def test_events_of_odd_shapes_pass_or_are_set_aside_and_never_stop_the_next(tmp_path: pathlib.Path) -> None:
+    """With the real outbox and record: a line that raised would be read again and again, and hold up all others."""
+    outbox, record = Outbox(str(tmp_path / "outbox.sqlite")), Record(str(tmp_path / "record.sqlite"))
+    one = Intake(outbox.append, record, Twins(record.rows), refused_path=str(tmp_path / "refused"))
+    plain = event("r", "COMPLETE")
+    odd = [{**plain, "run": run} for run in ({"runId": "\ud800"}, {"runId": None}, {"runId": 7}, "x", None, [1])]
+    odd += [{**plain, "run": {"runId": f"k{number}"}, **more} for number, more in enumerate((
+        {"eventType": None}, {"eventType": 7}, {"eventTime": 1}, {"outputs": {"a": 1}}, {"job": "x", "inputs": None},
+        {"outputs": [1, {"namespace": 3, "name": ["x"]}]}, {"producer": "\udfff", "x": float("nan")}))]
+    odd += [{"eventTime": plain["eventTime"], "job": plain["job"]},
+            {"eventTime": plain["eventTime"], "dataset": {"namespace": "n", "name": "d"}}]
+    try:
+        for number, each in enumerate([*odd, event("last", "COMPLETE")]):
+            one.take(Line(json.dumps(each).encode(), Position(1, number + 1)))
+        assert one.settle(everything=True) == Position(1, len(odd) + 1)
+        assert {"last", "7", *(f"k{number}" for number in range(7))} <= {run.run_id for run in outbox.runs()}
+        assert one.counters["refused"] == 1
+    finally:
+        outbox.close()
+        record.close()
 
 
 def test_half_a_line_before_a_whole_one(tmp_path: pathlib.Path) -> None:
@@ -191,6 +224,51 @@ def test_http_stores_before_it_answers(tmp_path: pathlib.Path) -> None:
         listener.close()
 
 
+def test_http_in_chunks(tmp_path: pathlib.Path) -> None:
+    """As the JAR sends with `compression: gzip`: Apache's GzipCompressingEntity does not know its length."""
+    path = tmp_path / "spool.jsonl"
+    listener = Listener(0, str(path))
+    listener.start()
+    one = json.dumps(event("r", "START", outputs=["/a" * 500])).encode()
+    packed = gzip.compress(one)
+
+    def answer(raw: bytes) -> bytes:
+        with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as connection:
+            connection.sendall(b"POST /api/v1/lineage HTTP/1.1\r\nHost: x\r\n" + raw)
+            return connection.recv(1000).split()[1]
+
+    try:
+        connection = http.client.HTTPConnection("127.0.0.1", listener.port, timeout=10)
+        for _ in range(2):  # the connection is kept
+            connection.request("POST", "/api/v1/lineage", iter([packed[:7], packed[7:]]), encode_chunked=True,
+                               headers={"Content-Encoding": "gzip", "Transfer-Encoding": "chunked"})
+            reply = connection.getresponse()
+            assert (reply.status, reply.read()) == (201, b'{"message": "stored"}')
+        connection.close()
+        chunked = b"Transfer-Encoding: chunked\r\n\r\n"
+        assert answer(chunked + b"%x;a=b\r\n" % len(one) + one + b"\r\n0\r\nTrailer: x\r\n\r\n") == b"201"
+        assert answer(chunked + b"no number\r\n") == b"400"
+        assert answer(chunked + b"ffffffff\r\n") == b"413"
+        assert answer(chunked + b"0\r\n\r\n") == b"413"
+        assert answer(b"\r\n") == b"411"
+        assert answer(b"Content-Length: -1\r\n\r\n") == b"411"
+        assert answer(b"Content-Length: 999999999999\r\n\r\n") == b"413"
+        assert answer(b"Content-Length: 0\r\n\r\n") == b"413"
+        assert [json.loads(line) for line in path.read_text().splitlines()] == [json.loads(one)] * 3
+    finally:
+        listener.close()
+
+
+def test_what_unpacks_to_more_than_an_event_may_have(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_BODY_BYTES", 1000)
+    listener = Listener(0, str(tmp_path / "spool.jsonl"))
+    listener.start()
+    try:
+        assert post(listener.port, gzip.compress(b" " * 2000 + b"{}"), Content_Encoding="gzip") == 413
+    finally:
+        listener.close()
+
+
 def command(data: pathlib.Path, *words: str) -> List[str]:
     return [sys.executable, "-m", "adb_lineage", "intake", *words]
 
@@ -201,7 +279,6 @@ def environment(data: pathlib.Path) -> Dict[str, str]:
 
 
 def stored(data: pathlib.Path) -> int:
-    from adb_lineage.outbox import Outbox
     outbox = Outbox(str(data / "outbox.sqlite"))
     try:
         return sum(outbox.counts().values())
@@ -258,6 +335,32 @@ def test_the_command_over_http(tmp_path: pathlib.Path) -> None:
         process.wait()
         if process.stderr:
             process.stderr.close()
+
+
+@pytest.mark.parametrize(("words", "status", "said"), [
+    (["--listen", "{port}"], 1, "port {port} of 127.0.0.1"), (["--listen", "99999"], 2, "invalid"),
+    (["--follow", "."], 2, ". is a folder")])
+def test_a_source_that_cannot_be(words: List[str], status: int, said: str, tmp_path: pathlib.Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = subprocess.run(command(tmp_path, *(word.format(port=port) for word in words)), text=True, timeout=60,
+                              env=environment(tmp_path), capture_output=True)
+    assert done.returncode == status and said.format(port=port) in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_client_that_went_away_leaves_no_trace(tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]) -> None:
+    listener = Listener(0, str(tmp_path / "spool.jsonl"))
+    listener.start()
+    before = threading.active_count()
+    try:
+        with socket.create_connection(("127.0.0.1", listener.port)) as connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset
+            connection.sendall(b"POST /api/v1/lineage HTTP/1.1\r\nContent-Length: 10\r\n\r\n{")
+            wait_for(lambda: threading.active_count() > before)
+        wait_for(lambda: threading.active_count() == before)
+    finally:
+        listener.close()
+    assert capfd.readouterr().err == ""
 
 
 def test_without_a_catalog_it_says_what_to_set(tmp_path: pathlib.Path) -> None:

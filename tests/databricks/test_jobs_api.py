@@ -8,6 +8,7 @@ import pytest
 
 from adb_lineage.databricks import jobs_api
 from adb_lineage.errors import FixNeeded
+from adb_lineage.lineage import Lineage
 from tests.databricks.workspace import Workspace
 
 
@@ -46,6 +47,16 @@ TASKS = [
     ({"spark_submit_task": {"parameters": ["--class", "X", "dapi0123456789abcdef"]}},
      {"taskType": "spark_submit_task", "parameters": ["--class", "X", "***"]}),
     ({"sql_task": {"warehouse_id": "w"}}, {"taskType": "sql_task"}),
+    ({"for_each_task": {"inputs": "[1]", "concurrency": 2, "task": {
+        "task_key": "load_each", "notebook_task": {"notebook_path": "/nb", "base_parameters": {"day": "{{input}}"}},
+        "libraries": [{"jar": "dbfs:/x.jar"}]}}},
+     {"taskType": "notebook_task", "notebookPath": "/nb", "baseParameters": {"day": "{{input}}"},
+      "libraries": [{"jar": "dbfs:/x.jar"}]}),
+    ({"for_each_task": {"inputs": "[1]"}}, {"taskType": "for_each_task"}),
+    ({"spark_python_task": {"python_file": "https://a.blob.core.windows.net/c/x.py?sig=abc"},
+      "libraries": [{"pypi": {"package": "p", "repo": "https://user:pw@index.example/simple"}}]},
+     {"taskType": "spark_python_task", "pythonFile": "https://a.blob.core.windows.net/c/x.py?sig=***",
+      "libraries": [{"pypi": {"package": "p", "repo": "https://user:***@index.example/simple"}}]}),
     ({"gen_ai_compute_task": {"x": 1}}, {"taskType": "gen_ai_compute_task"}),
     ({}, {}),
 ]
@@ -82,6 +93,30 @@ def test_a_sibling_s_task_is_never_taken(workspace: Workspace) -> None:
     assert "taskKey" not in api([]).describe(environment(workspace, "111"))
     facts = api([]).describe(environment(workspace, "111", **{"spark.databricks.job.taskKey": "load"}))
     assert (facts["taskType"], facts["attempt"]) == ("notebook_task", "1")
+
+
+def test_an_iteration_of_a_for_each_task(workspace: Workspace) -> None:
+    """The iteration's own task, and not the one that lists the inputs or another iteration."""
+    iterations = [task(number, task_key="each_iteration", notebook_task={"notebook_path": f"/nb{number}"})
+                  for number in (301, 302)]
+    each = {"run_id": 300, "task_key": "each", "for_each_task": {"inputs": "[1, 2]"}}
+    workspace.answers = {"302": {"job_id": 11, "run_name": "n", "tasks": [each], "iterations": iterations}}
+    facts = api([]).describe(environment(workspace, "302"))
+    assert (facts["notebookPath"], facts["taskType"]) == ("/nb302", "notebook_task")
+
+
+def test_pages_without_end_are_left(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs_api, "MOST_PAGES", 5)
+    workspace.script = [(200, {}, {"job_id": 11, "run_name": "x", "next_page_token": "again"})] * 50
+    assert api([]).describe(environment(workspace))["name"] == "x"
+    assert len(workspace.calls) == 5
+
+
+def test_a_job_run_that_may_not_be_seen_is_told(workspace: Workspace) -> None:
+    workspace.answers = {"222": {"job_id": 11, "run_name": "load", "parent_run_id": 111, "tasks": [task()]}}
+    asked = api([])
+    assert asked.describe(environment(workspace))["name"] == "load"
+    assert "job run 111" in asked.problem
 
 
 def test_a_workspace_that_serves_2_1_only() -> None:
@@ -190,6 +225,15 @@ def test_an_identity_that_cannot_be_had_costs_only_the_detail(workspace: Workspa
     asked = jobs_api.from_environment({}, authorization=broken)
     assert asked.describe(environment(workspace)) == {}
     assert "no identity" in asked.problem
+
+
+def test_status_shows_what_is_wrong_with_it() -> None:
+    lineage = Lineage({"endpoint": "http://127.0.0.1:9", "auth": "none"}, None)
+    assert "jobs_api" not in lineage.status()
+    lineage._jobs = jobs_api.JobsApi()
+    assert "jobs_api" not in lineage.status()
+    lineage._jobs.describe({"spark.databricks.workspaceUrl": "http://127.0.0.1:9", "spark.databricks.job.runId": "1"})
+    assert "no token" in lineage.status()["jobs_api"]
 
 
 def test_a_workspace_that_never_answers_is_left_alone() -> None:

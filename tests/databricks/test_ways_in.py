@@ -134,7 +134,8 @@ def by_init_script(cluster: Cluster, wheel: pathlib.Path) -> None:
     subprocess.run([str(python / "bin/python"), "-m", "ensurepip"], check=True, capture_output=True)
     done = subprocess.run(["bash", str(INIT_SCRIPTS / "adb_lineage_cluster.sh")], capture_output=True, text=True, env={
         "PATH": "/usr/bin:/bin", "INIT_ADB_LINEAGE_ROOT": str(cluster.root), "DB_IS_DRIVER": "TRUE",
-        "INIT_ADB_LINEAGE_WHEEL": str(wheel), "PIP_CONFIG_FILE": "/dev/null", "HOME": str(cluster.root / "root")})
+        "INIT_ADB_LINEAGE_WHEEL": str(wheel), "PIP_CONFIG_FILE": "/dev/null", "HOME": str(cluster.root / "root"),
+        "INIT_ADB_LINEAGE_SECONDS": "600"})
     assert (done.returncode, done.stdout) == (0, ""), (
         cluster.root / "var/log/adb_lineage/init.log").read_text()
 

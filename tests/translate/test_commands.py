@@ -52,6 +52,23 @@ def test_name_with_mounts_workspace_and_old_rules(capsys, tmp_path):
         assert answer["qualifiedName"] == f"default.t@{HOST}"
 
 
+def test_the_settings_hold_for_the_commands_too(capsys, monkeypatch, tmp_path):
+    """`ADB_LINEAGE_RULES` and `adb-lineage rules list` are how docs/migrate-from-accelerator.md takes rules over."""
+    (tmp_path / "rules.yaml").write_text("hosts: {10.1.2.3: sqlprod.database.windows.net}\nrules:\n- rule: mine\n"
+                                         "  namespace: 'mine://x'\n  levels: [table]\n  type: mine\n"
+                                         "  qualified_name: 'mine://{table}'\n")
+    server = ("sqlserver://10.1.2.3:1433", "sales.dbo.orders")
+    assert name(capsys, *server)["typeName"] == "mssql_table"
+    monkeypatch.setenv("ADB_LINEAGE_RULES", str(tmp_path / "rules.yaml"))
+    monkeypatch.setenv("ADB_LINEAGE_WORKSPACE", "adb-12.3")
+    monkeypatch.setenv("ADB_LINEAGE_METASTORE", "12a345b6-7890-1cd2-3456-e789f0a12b34")
+    assert name(capsys, *server)["typeName"] == "azure_sql_table"
+    assert run(capsys, "rules", "list")[1].split().count("mine") == 1
+    assert "adb-12.3.azuredatabricks.net" in name(capsys, "dbfs", "/user/hive/warehouse/t")["qualifiedName"]
+    assert "12a345b6" in name(capsys, "unity-catalog", "main.sales.orders")["qualifiedName"]
+    assert "12a345b6" not in name(capsys, "unity-catalog", "main.sales.orders", "--metastore", "other")["qualifiedName"]
+
+
 def test_name_explains(capsys):
     answer = name(capsys, "mysql://my.privatelink.mysql.database.azure.com", "d.t", "--explain")
     assert answer["seenAs"] == {"namespace": "mysql://my.mysql.database.azure.com", "name": "d.t"}
