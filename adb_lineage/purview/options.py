@@ -101,6 +101,10 @@ class PurviewOptions:
     read_timeout: float = 30.0
     write_timeout: float = 120.0
     """How long a write may take to be answered."""
+    answer_seconds: float = 300.0
+    """How long an answer may take to arrive, from its first byte to its last: the time-outs are for each read."""
+    answer_bytes: int = 128 << 20
+    """Most that an answer may have, unpacked."""
 
     rate: float = 20.0
     """Requests a second at most. One capacity unit of Purview gives 25 operations a second."""
@@ -160,10 +164,11 @@ class PurviewOptions:
         object.__setattr__(self, "endpoint", f"{parts.scheme}://{parts.netloc}")
         object.__setattr__(self, "atlas_prefix", _path("atlas_prefix", self.atlas_prefix) or atlas)
         object.__setattr__(self, "service_prefix", _path("service_prefix", self.service_prefix) or service)
-        for name in ("connect_timeout", "read_timeout", "write_timeout", "rate", "retry_first", "retry_cap",
-                     "retry_budget", "breaker_first", "breaker_cap"):
+        for name in ("connect_timeout", "read_timeout", "write_timeout", "answer_seconds", "rate", "retry_first",
+                     "retry_cap", "retry_budget", "breaker_first", "breaker_cap"):
             _above("0", name, getattr(self, name) > 0, getattr(self, name))
-        for name in ("concurrency", "tries", "bulk_entities", "bulk_entities_cap", "bulk_bytes", "url_chars"):
+        for name in ("answer_bytes", "concurrency", "tries", "bulk_entities", "bulk_entities_cap", "bulk_bytes",
+                     "url_chars"):
             _above("0", name, getattr(self, name) >= 1, getattr(self, name))
 
     @property
