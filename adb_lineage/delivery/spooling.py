@@ -74,9 +74,16 @@ class Spooling:
         return loaded
 
     def sweep(self) -> None:
-        """Remove files whose runs have all arrived; keep hold of the claimed others."""
-        for file in self._outbox.spool_files():
-            if file.open or file.lost or (file.dead and spool.is_dead_letter(file.path)):
+        """Remove files whose runs have all arrived; keep hold of the claimed others.
+
+        What lay in a file that is gone counts as not spooled: it may have been the only copy.
+        """
+        files = self._outbox.spool_files()
+        gone = set(self._spool.missing(file.path for file in files)) if files else set()
+        for file in files:
+            if file.path in gone:
+                self._outbox.forget_spool(file.path)
+            elif file.open or file.lost or (file.dead and spool.is_dead_letter(file.path)):
                 renewed = self._spool.renew(file.path)
                 if renewed != file.path:
                     self._outbox.rename_spool(file.path, renewed)
@@ -86,9 +93,11 @@ class Spooling:
 
     def leave(self) -> None:
         """At the end: spool all that has not arrived, the dead apart, and give claimed files back."""
-        self.sweep()
-        self._write(_OPEN)
-        self._write(("dead",))
+        try:
+            self.sweep()
+        finally:  # a file that can't be removed must not keep the others from being written
+            self._write(_OPEN)
+            self._write(("dead",))
         for file in self._outbox.spool_files():
             self._spool.unclaim(file.path)
 
