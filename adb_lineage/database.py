@@ -167,6 +167,11 @@ class Database:
         self._inode = 0
 
 
+def storable(text: str) -> str:
+    """The text as SQLite takes it: a lone surrogate, which JSON may bring and UTF-8 has not, becomes its escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
 def private_path(path: str) -> str:
     """`path`, or its sibling `<name>-<uid><extension>` where another user of this driver owns `path`.
 

@@ -219,6 +219,11 @@ class Outbox:
         except _BROKEN:
             return None
 
+    def give_back(self, owner: str) -> None:
+        """Everything that the owner had taken is new again. Raises sqlite3.Error and OSError; to be repeated then."""
+        for store in self._stores:
+            store.give_back(owner)
+
     def release(self, owner: str) -> None:
         """Give the lease and everything taken back."""
         self._each(lambda store: store.release(owner))

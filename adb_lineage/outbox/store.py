@@ -4,7 +4,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from adb_lineage.database import Database
+from adb_lineage.database import Database, storable
 from adb_lineage.outbox import lease, room, shorten, spooled
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, unseal
@@ -156,6 +156,10 @@ class Store:
         now = self._clock.monotonic()
         return self.database.run(lambda connection: lease.hold(connection, owner, seconds, now, note, until))
 
+    def give_back(self, owner: str) -> None:
+        """What the owner had taken is new again; it keeps the lease."""
+        self.database.run(lambda connection: lease.give_back(connection, owner))
+
     def holder(self) -> Optional[lease.Lease]:
         """The lease, if somebody alive has it."""
         held = self.database.run(lease.read, write=False)
@@ -247,21 +251,21 @@ class Store:
                 "open_seq = CASE WHEN last_seq > :seq THEN :seq + 1 END "
                 f"WHERE {_MINE}",
                 [
-                    {**self._taken(verdict.token), "state": verdict.state, "why": verdict.why}
+                    {**self._taken(verdict.token), "state": verdict.state, "why": storable(verdict.why)}
                     for verdict in verdicts
                 ],
             )
             connection.executemany(
                 "INSERT INTO mark(key, value) VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value "
                 "WHERE excluded.value > value",
-                list(marks.items()),
+                [(storable(key), value) for key, value in marks.items()],
             )
 
         self.database.run(work)
 
     def wait(self, tokens: Iterable[Token], until: float, why: str, *, blame: bool) -> None:
         """Try the runs again at `until` (epoch seconds); `blame` counts an attempt against them."""
-        rows = [{**self._taken(token), "due": until, "why": why, "blame": blame} for token in tokens]
+        rows = [{**self._taken(token), "due": until, "why": storable(why), "blame": blame} for token in tokens]
         self.database.run(
             lambda connection: connection.executemany(
                 "UPDATE run SET owner = NULL, why = :why, changed = :now, state = 'waiting', due = :due, "
@@ -277,9 +281,8 @@ class Store:
         """The marks that are known of these keys."""
 
         def work(connection: sqlite3.Connection) -> Dict[str, float]:
-            found = (
-                connection.execute("SELECT key, value FROM mark WHERE key = ?", (key,)).fetchone() for key in keys
-            )
+            query = "SELECT key, value FROM mark WHERE key = ?"
+            found = (connection.execute(query, (storable(key),)).fetchone() for key in keys)
             return {row[0]: row[1] for row in found if row}
 
         return self.database.run(work, write=False)

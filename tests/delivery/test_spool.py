@@ -1,6 +1,7 @@
 """Events outlive the driver: what one could not deliver, the next one does."""
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -225,6 +226,60 @@ def test_what_the_size_bound_dropped_stays_in_the_spool(tmp_path, server, clock)
     one.delivery.stop(5)
     assert sum(one.outbox.counts().values()) < 60
     assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {f"r{index}" for index in range(60)}
+
+
+def test_a_preview_leaves_what_others_spooled_alone(driver, tmp_path, clock):
+    spool.Spool(str(tmp_path / "spool"), clock=clock.time).write([event("r")])
+    before = listed(tmp_path)
+    one = driver("one", mode="preview").work(100)
+    one.outbox.append(event("previewed", "START"))
+    one.delivery.stop(5)
+    assert listed(tmp_path) == before and "previewed" not in {info.run_id for info in driver("two").outbox.runs()}
+
+
+def test_what_lay_in_a_file_that_somebody_removed_is_spooled_again(driver, tmp_path, server, clock):
+    spool.Spool(str(tmp_path / "spool"), clock=clock.time).write([event("claimed")])
+    server.always = 500
+    one = driver("one").work(10)
+    one.outbox.append(event("own"))
+    one.work(100)
+    assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"claimed", "own"}
+    shutil.rmtree(tmp_path / "spool")
+    one.work(4000)
+    assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"claimed", "own"}
+    assert one.delivery.status()["spool_trouble"] == ""
+    shutil.rmtree(tmp_path / "spool")
+    one.delivery.stop(5)
+    assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"claimed", "own"}
+
+
+def test_a_file_that_another_driver_has_claimed_is_not_written_again(driver, tmp_path, server):
+    one = driver("one")
+    server.always = 500
+    one.outbox.append(event("r"))
+    one.work(100)
+    driver("two").work(10)
+    one.work(600)
+    assert [".claimed-" in name for name in listed(tmp_path)] == [True]
+
+
+def test_a_file_that_can_t_be_removed_does_not_keep_the_others_from_being_written(driver, tmp_path, server):
+    one = driver("one", spool_seconds=1)
+    server.always = 500
+    one.outbox.append(event("arrives"))
+    one.work(10)
+    (name,) = listed(tmp_path)
+    os.remove(tmp_path / "spool" / name)
+    os.mkdir(tmp_path / "spool" / name)  # nobody removes a folder like a file, not even root
+    server.always = None
+    one.work(100)
+    assert name in one.delivery.status()["spool_trouble"]
+    server.always = 500
+    one.outbox.append(event("left"))
+    one.work(1)
+    one.delivery.stop(5)
+    os.rmdir(tmp_path / "spool" / name)
+    assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"left"}
 
 
 def test_a_folder_that_can_t_be_used_is_told_and_hinders_nothing(driver, tmp_path, server):
