@@ -176,7 +176,7 @@ class Http:
         return b"".join(pieces)
 
     def date(self) -> str:
-        """The catalog's clock, as its `Date` header tells it; raises `requests.RequestException`."""
+        """The catalog's clock, as its `Date` header tells it; raises OSError and ValueError."""
         with self._session.get(
             self._options.endpoint,
             auth=_Bearer(None),
