@@ -33,8 +33,17 @@ class Database:
     """
 
     def __init__(
-        self, path: str, schema: str, version: int, *, synchronous: str = "FULL", busy_seconds: float = 5.0
+        self,
+        path: str,
+        schema: str,
+        version: int,
+        *,
+        synchronous: str = "FULL",
+        busy_seconds: float = 5.0,
+        checkpoints: bool = True,
     ) -> None:
+        """Without `checkpoints` that is left to the other connections of the file: one with synchronous=OFF would
+        empty the log without a flush, and with it what others had flushed (https://www.sqlite.org/wal.html, 2.2)."""
         if synchronous not in SYNCHRONOUS:
             raise ValueError(f"synchronous is {synchronous!r}; allowed are {', '.join(SYNCHRONOUS)}")
         self.path = path
@@ -43,6 +52,7 @@ class Database:
         self._version = version
         self._synchronous = synchronous
         self._busy_seconds = busy_seconds
+        self._checkpoints = checkpoints
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._connection: Optional[sqlite3.Connection] = None
@@ -141,6 +151,8 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         connection.execute(f"PRAGMA journal_size_limit={8 << 20}")
+        if not self._checkpoints:
+            connection.execute("PRAGMA wal_autocheckpoint=0")
         if version == self._version:
             return
         connection.execute("BEGIN IMMEDIATE")

@@ -154,7 +154,7 @@ class Store:
     def hold(self, owner: str, seconds: float, note: str = "", until: float = 0.0) -> bool:
         """Take or renew the lease; False when a living process has it."""
         now = self._clock.monotonic()
-        return self.database.run(lambda connection: lease.hold(connection, owner, seconds, now, note, until))
+        return self.database.run(lambda connection: lease.hold(connection, owner, seconds, now, storable(note), until))
 
     def give_back(self, owner: str) -> None:
         """What the owner had taken is new again; it keeps the lease."""
@@ -306,9 +306,15 @@ class Store:
 
         return self.database.run(work)
 
-    def forget(self, run_id: str) -> None:
-        """Remove a run, whatever its state."""
-        self.database.run(lambda connection: room.delete_runs(connection, [run_id]))
+    def forget(self, run_id: str, up_to: int) -> None:
+        """Remove a run, whatever its state, unless it has an event beyond this number."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            found = connection.execute("SELECT last_seq FROM run WHERE run_id = ?", (run_id,)).fetchone()
+            if found and found[0] <= up_to:
+                room.delete_runs(connection, [run_id])
+
+        self.database.run(work)
 
     def _change(self, statement: str, run_ids: Optional[Sequence[str]]) -> int:
         def work(connection: sqlite3.Connection) -> int:
@@ -369,19 +375,20 @@ class Store:
 
         return self.database.run(work, write=False)
 
-    def spooled(self, path: str, run_ids: Sequence[str]) -> None:
-        """These runs, as they are now, lie in this spool file."""
-        self.database.run(lambda connection: spooled.add(connection, path, run_ids))
+    def spooled(self, path: str, runs: Iterable[Tuple[str, int]]) -> None:
+        """These runs, up to an event each, lie in this spool file."""
+        self.database.run(lambda connection: spooled.add(connection, path, runs))
 
-    def unspooled(self, states: Sequence[str], limit: int, complete: bool, seconds: float) -> List[str]:
+    def unspooled(self, states: Sequence[str], limit: int, complete: bool, seconds: float) -> List[Token]:
         """Runs whose newest event lies in no spool file, unchanged for so many seconds."""
         now = self._clock.time()
-        return self.database.run(
+        found = self.database.run(
             lambda connection: spooled.missing(
                 connection, states, limit, complete=complete, before=now - seconds, now=now
             ),
             write=False,
         )
+        return [Token(run_id, seq, "", self.place) for run_id, seq in found]
 
     def spool_files(self) -> List[SpoolFile]:
         """All spool files that are known here."""

@@ -187,7 +187,7 @@ class State:
 
     def set_note(self, name: str, value: str, now: float) -> None:
         """Keep a note."""
-        self._many("INSERT OR REPLACE INTO note VALUES (?,?,?,?)", [(self._target, name, value, now)])
+        self._many("INSERT OR REPLACE INTO note VALUES (?,?,?,?)", [(self._target, name, storable(value), now)])
 
     def prune(self, now: float) -> None:
         """Drop what is too old to be of use."""

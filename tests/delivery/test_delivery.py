@@ -6,6 +6,7 @@ import pytest
 
 from adb_lineage.delivery import Delivery, DeliveryOptions
 from adb_lineage.delivery.pace import Pace
+from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.outbox import Outbox
 from adb_lineage.record import Record
 from tests.delivery.small_catalog import SmallCatalog, SmallServer
@@ -433,3 +434,18 @@ def test_half_a_character_in_a_name_costs_nobody_else_anything(delivery, outbox,
     drain(delivery, clock, outbox)
     assert said(record)["r"]["delivery"] == "delivered"
     assert said(record)["odd \\udfff"]["delivery"] == ("delivered" if job.startswith("job") else "dead")
+
+
+def test_half_a_character_in_an_answer_does_not_stop_the_worker(delivery, outbox, server, record, clock, monkeypatch):
+    write = delivery._catalog.write
+    answers = [RetryLater("so it says: \ud800"), FixNeeded("\udfff is not allowed")]
+
+    def odd(*arguments):
+        if answers:
+            raise answers.pop()
+        return write(*arguments)
+
+    monkeypatch.setattr(delivery._catalog, "write", odd)
+    outbox.append(event("r"))
+    drain(delivery, clock, outbox)
+    assert said(record)["r"]["delivery"] == "delivered" and not answers

@@ -2,6 +2,7 @@
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 
@@ -251,6 +252,44 @@ def test_what_lay_in_a_file_that_somebody_removed_is_spooled_again(driver, tmp_p
     shutil.rmtree(tmp_path / "spool")
     one.delivery.stop(5)
     assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"claimed", "own"}
+
+
+def test_while_the_outbox_takes_no_notes_a_run_is_spooled_once_all_the_same(driver, tmp_path, server, monkeypatch):
+    """A full disk: reading works, writing does not."""
+    one = driver("one", spool_seconds=1)
+    server.always = 500
+    one.outbox.append(event("r"))
+    note = one.outbox.spooled
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(one.outbox, "spooled", full)
+    one.work(300)
+    assert len(listed(tmp_path)) == 1 and one.delivery.status()["spooled"] == 1
+    monkeypatch.setattr(one.outbox, "spooled", note)
+    server.always = None
+    one.work(300)
+    assert one.outbox.counts()["delivered"] == 1 and listed(tmp_path) == []
+
+
+def test_what_comes_or_goes_while_a_file_is_written_is_not_taken_for_spooled(driver, tmp_path, server, monkeypatch):
+    one = driver("one")
+    for run in ("grows", "goes"):
+        one.outbox.append(event(run, "START"))
+    write = spool.Spool.write
+
+    def meanwhile(self, events, **more):
+        path = write(self, events, **more)
+        monkeypatch.setattr(spool.Spool, "write", write)
+        one.outbox.append(event("grows", "RUNNING"))
+        one.outbox._work.forget("goes", 99)  # what the bound of the outbox does
+        return path
+
+    monkeypatch.setattr(spool.Spool, "write", meanwhile)
+    one.delivery.stop(5)
+    assert [found["eventType"] for found in spooled_events(tmp_path)] == ["START", "START", "START", "RUNNING"]
+    assert [file.lost for file in one.outbox.spool_files()] == [1, 0]
 
 
 def test_a_file_that_another_driver_has_claimed_is_not_written_again(driver, tmp_path, server):

@@ -57,6 +57,29 @@ def test_an_event_that_neither_file_nor_memory_takes_is_an_error_for_the_caller_
         outbox.append(event("r", inputs=[os.urandom(300_000).hex()]))
 
 
+def test_what_comes_to_memory_while_it_is_emptied_is_not_lost(tmp_path, monkeypatch):
+    outbox = Outbox(str(tmp_path / "outbox.db"))
+    append = outbox._inbox.append
+    answers = ["full", "full", "", "meanwhile", "full"]
+
+    def often_full(envelopes, **more):
+        answer = answers.pop(0) if answers else ""
+        if answer == "full":
+            raise sqlite3.OperationalError("database or disk is full")
+        result = append(envelopes, **more)
+        if answer == "meanwhile":
+            outbox.append(event("r", "COMPLETE"))  # another thread, which finds the disk full
+        return result
+
+    monkeypatch.setattr(outbox._inbox, "append", often_full)
+    outbox.append(event("r", "START"))
+    outbox.append(event("r", "RUNNING"))
+    outbox.append(event("other"))
+    monkeypatch.setattr(outbox._inbox, "append", append)
+    (run,) = [run for run in take(outbox) if run.run_id == "r"]
+    assert [found["eventType"] for found in run.events] == ["START", "RUNNING", "COMPLETE"]
+
+
 @pytest.mark.parametrize(
     "damage", ["garbage", "truncated", "zeroes in the middle", "another program's", "later layout"]
 )
