@@ -223,8 +223,9 @@ def _inode(path: str) -> int:
 
 
 def _is_corruption(error: sqlite3.DatabaseError) -> bool:
-    # SQLITE_CORRUPT and SQLITE_NOTADB arrive as the plain class; locked, full, read-only, I/O as OperationalError.
-    return type(error) is sqlite3.DatabaseError
+    # SQLITE_CORRUPT and SQLITE_NOTADB arrive as the plain class; locked, full, read-only, I/O as OperationalError,
+    # and so does the file of a program that happens to count its layouts as we do.
+    return type(error) is sqlite3.DatabaseError or str(error).startswith("no such table")
 
 
 def _prune_aside(path: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from adb_lineage.errors import FixNeeded, GiveUp
 from adb_lineage.outbox import Outbox
+from adb_lineage.outbox.model import VERSION
 from tests.outbox.events import event, tokens
 
 
@@ -81,7 +82,9 @@ def test_what_comes_to_memory_while_it_is_emptied_is_not_lost(tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    "damage", ["garbage", "truncated", "zeroes in the middle", "another program's", "later layout"]
+    "damage",
+    ["garbage", "truncated", "zeroes in the middle", "another program's", "another program's of our version",
+     "later layout"],
 )
 def test_a_broken_file_is_set_aside_and_work_goes_on(tmp_path, damage):
     path = tmp_path / "outbox.db"
@@ -97,12 +100,12 @@ def test_a_broken_file_is_set_aside_and_work_goes_on(tmp_path, damage):
     elif damage == "zeroes in the middle":
         content[4096:] = bytes(len(content) - 4096)
     path.write_bytes(content)
-    if damage == "another program's":
+    if damage.startswith("another program's"):
         path.unlink()
-    if damage in ("another program's", "later layout"):
+    if damage.startswith("another program's") or damage == "later layout":
         with sqlite3.connect(path) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS theirs(x)")
-            connection.execute("PRAGMA user_version = 99")
+            connection.execute(f"PRAGMA user_version = {VERSION if damage.endswith('our version') else 99}")
         connection.close()
     outbox = Outbox(str(path))
     outbox.append(event("fresh"))
