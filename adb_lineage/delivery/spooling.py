@@ -132,9 +132,10 @@ class Spooling:
     def _note_written(self) -> None:
         """Tell the outbox which files hold what; where its disk is full, the next time."""
         with suppress(sqlite3.Error, OSError):
-            while self._unnoted:
-                self._outbox.spooled(*self._unnoted[0])
-                self._unnoted.pop(0)
+            for note in list(self._unnoted):
+                self._outbox.spooled(*note)
+                with suppress(ValueError):  # a worker that hangs and the thread that takes leave may both be here
+                    self._unnoted.remove(note)
 
     def _events(self, tokens: Iterable[Token]) -> Iterator[Dict[str, Any]]:
         for run_id in dict.fromkeys(token.run_id for token in tokens):
