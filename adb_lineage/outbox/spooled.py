@@ -12,8 +12,8 @@ def add(connection: sqlite3.Connection, path: str, runs: Iterable[Tuple[str, int
     connection.execute("INSERT OR IGNORE INTO spool_file(file) VALUES(?)", (path,))
     connection.executemany(
         "INSERT OR REPLACE INTO spooled(file, run_id, seq) "
-        "VALUES(?1, ?2, min(?3, coalesce((SELECT last_seq FROM run WHERE run_id = ?2), 0)))",
-        [(path, run_id, seq) for run_id, seq in runs],
+        "VALUES(?, ?, min(?, coalesce((SELECT last_seq FROM run WHERE run_id = ?), 0)))",
+        [(path, run_id, seq, run_id) for run_id, seq in runs],
     )
 
 
