@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from adb_lineage.database import MEMORY, Database, private_path
-from adb_lineage.errors import FixNeeded
+from adb_lineage.errors import FixNeeded, GiveUp
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, seal
 from adb_lineage.outbox.lease import Lease
@@ -97,7 +97,7 @@ class Outbox:
             self.trouble = _set_aside([self._inbox, self._work, self._lease])
             if self._in_memory:  # this process may end before anybody takes what memory kept
                 self._move_to_file()
-        except _BROKEN as error:
+        except (*_BROKEN, GiveUp) as error:  # GiveUp: all that is in the file is being delivered just now
             self.trouble = f"{self.path}: {error}; events are kept in memory"
             self._append_to_memory(envelopes, again, error)
         self.appended.set()
@@ -355,7 +355,7 @@ class Outbox:
             envelopes = [seal(event) for event in self._memory.events(info.run_id)[0]]
             try:
                 self._note(self._inbox.append(envelopes))
-            except _BROKEN:
+            except (*_BROKEN, GiveUp):
                 return
             self._memory.forget(info.run_id, seen)
         self._in_memory = False  # before the count, for the same reason
