@@ -54,6 +54,7 @@ def translate_from_settings(settings: Settings) -> Callable[[Sequence[Mapping[st
 
 def purview_options(settings: Settings) -> PurviewOptions:
     """What the catalog's client is told. Raises SettingsError."""
+    settings.demand_target()
     endpoint = settings.endpoint.rstrip("/") or account_endpoint(settings.account, settings.cloud)
     volatile: Dict[str, Any] = {"volatile_seconds": 0.0} if settings.update_last_run else {}
     return PurviewOptions(

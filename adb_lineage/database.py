@@ -33,8 +33,17 @@ class Database:
     """
 
     def __init__(
-        self, path: str, schema: str, version: int, *, synchronous: str = "FULL", busy_seconds: float = 5.0
+        self,
+        path: str,
+        schema: str,
+        version: int,
+        *,
+        synchronous: str = "FULL",
+        busy_seconds: float = 5.0,
+        checkpoints: bool = True,
     ) -> None:
+        """Without `checkpoints` that is left to the other connections of the file: one with synchronous=OFF would
+        empty the log without a flush, and with it what others had flushed (https://www.sqlite.org/wal.html, 2.2)."""
         if synchronous not in SYNCHRONOUS:
             raise ValueError(f"synchronous is {synchronous!r}; allowed are {', '.join(SYNCHRONOUS)}")
         self.path = path
@@ -43,6 +52,7 @@ class Database:
         self._version = version
         self._synchronous = synchronous
         self._busy_seconds = busy_seconds
+        self._checkpoints = checkpoints
         self._lock = threading.RLock()
         self._pid = os.getpid()
         self._connection: Optional[sqlite3.Connection] = None
@@ -141,6 +151,8 @@ class Database:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute(f"PRAGMA synchronous={self._synchronous}")
         connection.execute(f"PRAGMA journal_size_limit={8 << 20}")
+        if not self._checkpoints:
+            connection.execute("PRAGMA wal_autocheckpoint=0")
         if version == self._version:
             return
         connection.execute("BEGIN IMMEDIATE")
@@ -165,6 +177,11 @@ class Database:
             self.set_aside = f"{target} ({reason})"
             _prune_aside(self.path)
         self._inode = 0
+
+
+def storable(text: str) -> str:
+    """The text as SQLite takes it: a lone surrogate, which JSON may bring and UTF-8 has not, becomes its escape."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def private_path(path: str) -> str:
@@ -206,8 +223,9 @@ def _inode(path: str) -> int:
 
 
 def _is_corruption(error: sqlite3.DatabaseError) -> bool:
-    # SQLITE_CORRUPT and SQLITE_NOTADB arrive as the plain class; locked, full, read-only, I/O as OperationalError.
-    return type(error) is sqlite3.DatabaseError
+    # SQLITE_CORRUPT and SQLITE_NOTADB arrive as the plain class; locked, full, read-only, I/O as OperationalError,
+    # and so does the file of a program that happens to count its layouts as we do.
+    return type(error) is sqlite3.DatabaseError or str(error).startswith("no such table")
 
 
 def _prune_aside(path: str) -> None:

@@ -13,7 +13,7 @@ import time
 from collections import Counter, OrderedDict
 from typing import Any, Callable, Dict, List, Mapping
 
-from adb_lineage.database import Database, private_path
+from adb_lineage.database import Database, private_path, storable
 
 _SCHEMA = """
 CREATE TABLE note(
@@ -76,7 +76,7 @@ class Record:
         """
         with self._lock:
             for run_id, new in facts.items():
-                self._pending.setdefault(run_id, {}).update(new)
+                self._pending.setdefault(storable(run_id), {}).update(new)
             if self._blocked_until <= time.monotonic():
                 self._write_pending()
             while len(self._pending) > _PENDING_ROWS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import os
 import re
 import tempfile
@@ -26,10 +27,14 @@ AUTH = ("auto", "client_secret", "certificate", "managed_identity", "workload_id
         "azure_cli", "basic", "none")
 
 
+_USERINFO = re.compile(r"^(\w+://)?\S*@")
+"""User and password in a URL, which may lack the scheme; a password may hold every character that it must not."""
+
+
 def _setting(default: Any, text: str, *, allowed: Tuple[str, ...] = (), least: Optional[float] = None,
-             environment: str = "", secret: bool = False) -> Any:
-    """A field with its help text, its allowed words or least number, and azure-identity's name for it."""
-    return field(default=default, metadata={"text": text, "allowed": allowed, "least": least,
+             most: float = math.inf, environment: str = "", secret: bool = False) -> Any:
+    """A field with its help text, its allowed words or numbers, and azure-identity's name for it."""
+    return field(default=default, metadata={"text": text, "allowed": allowed, "bounds": (least, most),
                                             "environment": environment, "secret": secret})
 
 
@@ -95,7 +100,7 @@ class Settings:
     run_seconds: float = _setting(3600.0, "how long an incomplete run is waited for", least=0)
     exit_seconds: float = _setting(10.0, "longest time that the end of the program may wait for delivery", least=0)
     requests_per_second: float = _setting(20.0, "rate limit towards the catalog", least=0.01)
-    bulk_entities: int = _setting(200, "most entities of one call", least=1)
+    bulk_entities: int = _setting(200, "most entities of one call", least=1, most=200)
     bulk_bytes: int = _setting(1 << 20, "most bytes of one call", least=1024)
     update_last_run: bool = _setting(False, "write the time of the last run even when nothing else changed")
 
@@ -147,14 +152,21 @@ class Settings:
         rows = []
         for one in _fields():
             value = getattr(self, one.name)
-            shown = SECRET_MASK if one.metadata["secret"] and value else value
-            rows.append(SettingRow(one.name, shown, self.sources.get(one.name, "default"), one.metadata["text"]))
+            source = self.sources.get(one.name, "default")
+            rows.append(SettingRow(one.name, _shown(one, value), source, one.metadata["text"]))
         return rows
 
     @property
     def has_target(self) -> bool:
         """Whether a catalog to write to is named."""
         return bool(self.account or self.endpoint)
+
+    def demand_target(self) -> None:
+        """Raises SettingsError when no catalog is named."""
+        if not self.has_target:
+            raise SettingsError(
+                "no catalog is named: set account to your Purview account's name, or endpoint to a URL"
+            )
 
     @property
     def active(self) -> bool:
@@ -174,8 +186,9 @@ class SettingRow:
 
 def leave_conf(spark_conf: Mapping[str, str], environ: MutableMapping[str, str]) -> None:
     """Leave our lines of the Spark conf, without the secrets, to the processes that this one starts."""
-    secret = {SPARK_PREFIX + one.name for one in _fields() if one.metadata["secret"]}
-    ours = {key: value for key, value in spark_conf.items() if key.startswith(SPARK_PREFIX) and key not in secret}
+    known = {SPARK_PREFIX + one.name: one for one in _fields()}
+    ours = {key: value for key, value in spark_conf.items()
+            if key.startswith(SPARK_PREFIX) and (key not in known or _shown(known[key], value) == value)}
     if ours:
         environ[CONF_VARIABLE] = json.dumps(ours)
 
@@ -205,6 +218,15 @@ def _fields() -> List[dataclasses.Field[Any]]:
     return [one for one in dataclasses.fields(Settings) if one.name != "sources"]
 
 
+def _shown(one: dataclasses.Field[Any], value: Any) -> Any:
+    """A value as it may be shown: no secret, and no user and password in a URL."""
+    if one.metadata["secret"]:
+        return SECRET_MASK if value else value
+    if one.name in ("proxy", "endpoint") and isinstance(value, str):
+        return _USERINFO.sub(rf"\1{SECRET_MASK}@", value)
+    return value
+
+
 def _prefixed(values: Mapping[str, str], prefix: str, *, lower: bool) -> Dict[str, str]:
     found = {key[len(prefix):]: value for key, value in values.items() if key.startswith(prefix) and value != ""}
     return {key.lower(): value for key, value in found.items()} if lower else found
@@ -213,14 +235,14 @@ def _prefixed(values: Mapping[str, str], prefix: str, *, lower: bool) -> Dict[st
 def _parse(one: dataclasses.Field[Any], raw: Any, source: str) -> Any:
     """The typed value of a raw one; text is accepted for every type, as environment and Spark conf know no other."""
     kind = str(one.type)
-    shown = SECRET_MASK if one.metadata["secret"] else repr(raw)
+    shown = SECRET_MASK if one.metadata["secret"] else repr(_shown(one, raw))
     try:
         if "bool" in kind:
             return _boolean(raw)
         if "int" in kind:
-            return _bounded(_integer(raw), one.metadata["least"])
+            return _bounded(_integer(raw), *one.metadata["bounds"])
         if "float" in kind:
-            return _bounded(float(raw), one.metadata["least"])
+            return _bounded(float(raw), *one.metadata["bounds"])
         if not isinstance(raw, (str, os.PathLike)):
             raise ValueError("a text")
         text = os.fspath(raw)
@@ -251,7 +273,7 @@ def _integer(raw: Any) -> int:
     return int(match.group(1)) << {"k": 10, "m": 20, "g": 30}.get(match.group(2) or "", 0)
 
 
-def _bounded(number: Any, least: Optional[float]) -> Any:
-    if number != number or (least is not None and number < least):
-        raise ValueError(f"a number of at least {least}")
+def _bounded(number: Any, least: Optional[float], most: float) -> Any:
+    if number != number or (least is not None and number < least) or number > most:
+        raise ValueError(f"a number of at least {least}" + (f" and at most {most}" if most < math.inf else ""))
     return number

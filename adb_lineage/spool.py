@@ -87,6 +87,16 @@ class Spool:
             with contextlib.suppress(FileNotFoundError):  # another driver was faster
                 yield self._rename(name, f"{match.group('base')}.claimed-{int(self._clock())}")
 
+    def missing(self, paths: Iterable[str]) -> List[str]:
+        """Those of these files that are no longer there: removed, or, of claimed ones, taken over by another driver.
+
+        One that we wrote is there, too, while another driver has claimed it.
+        """
+        names = self._names()
+        bases = {match.group("base") for match in map(_WAITING.match, names) if match}
+        known = {*names, *bases}
+        return [path for path in paths if os.path.basename(path) not in known]
+
     def renew(self, path: str) -> str:
         """Say that we are still at a claimed file, when half of its hour has gone; its path from now on."""
         match = _WAITING.match(os.path.basename(path))
@@ -94,7 +104,9 @@ class Spool:
             return path
         if abs(self._clock() - int(match.group("since"))) < _CLAIM_SECONDS / 2:
             return path
-        return self._rename(os.path.basename(path), f"{match.group('base')}.claimed-{int(self._clock())}")
+        with contextlib.suppress(FileNotFoundError):  # `missing` tells it the next time
+            return self._rename(os.path.basename(path), f"{match.group('base')}.claimed-{int(self._clock())}")
+        return path
 
     def unclaim(self, path: str) -> None:
         """Leave a claimed file to others."""

@@ -46,8 +46,7 @@ class PurviewTransport(Transport):
         from adb_lineage.composition import delivery_from_settings, outbox_from_settings, record_from_settings
 
         self.settings = config.settings
-        if not self.settings.has_target:
-            raise SettingsError("no catalog is named: set account to your Purview account's name, or endpoint to a URL")
+        self.settings.demand_target()
         self.record = record_from_settings(self.settings)
         self.outbox = outbox_from_settings(self.settings, self.record)
         self.delivery = delivery_from_settings(self.settings, self.outbox, self.record)
@@ -91,7 +90,10 @@ def configured_kind() -> str:
         return "noop"
     for key, value in os.environ.items():
         if key.upper() in ("OPENLINEAGE__TRANSPORT", "OPENLINEAGE__TRANSPORT__TYPE") and value:
-            parsed = yaml.safe_load(value)
+            try:
+                parsed = yaml.safe_load(value)
+            except yaml.YAMLError:  # its message shows the text, and with it perhaps a key
+                raise SettingsError(f"the environment variable {key} is no YAML or JSON") from None
             return str(parsed.get("type", "")) if isinstance(parsed, dict) else str(parsed)
     if os.environ.get("OPENLINEAGE_URL"):
         return "http"

@@ -47,6 +47,7 @@ def test_text_becomes_the_settings_type(name, raw, value):
     ("mode", "delivr", ["mode", "'delivr'", "deliver or preview"]),
     ("outbox_bytes", "much", ["outbox_bytes", "'much'", "whole number"]),
     ("outbox_bytes", "1", ["at least"]),
+    ("bulk_entities", "201", ["bulk_entities", "'201'", "at least 1 and at most 200"]),
     ("capture_seconds", "soon", ["capture_seconds", "'soon'", "number"]),
     ("capture_seconds", "nan", ["capture_seconds"]),
     ("enabled", "maybe", ["enabled", "'maybe'", "true or false"]),
@@ -77,6 +78,27 @@ def test_child_processes_get_the_lines_of_the_spark_conf_without_the_secrets():
     assert SECRET not in str(environ)
     settings = Settings.load(environ=environ)
     assert (settings.account, settings.client_secret) == ("contoso", "")
+
+
+@pytest.mark.parametrize(("name", "value", "shown"), [
+    ("proxy", f"http://user:{SECRET}@proxy:8080", "http://********@proxy:8080"),
+    ("proxy", f"http://user:{SECRET}/@x@proxy:8080", "http://********@proxy:8080"),
+    ("proxy", f"user:{SECRET}@proxy:8080", "********@proxy:8080"),
+    ("proxy", "http://proxy:8080", "http://proxy:8080"),
+    ("endpoint", f"https://:{SECRET}@host", "https://********@host"),
+])
+def test_a_password_in_a_url_is_neither_shown_nor_left_to_child_processes(name, value, shown):
+    settings = Settings.load({name: value}, environ={})
+    assert getattr(settings, name) == value
+    assert {row.name: row.shown for row in settings.rows()}[name] == shown and SECRET not in repr(settings)
+    environ = {}
+    leave_conf({f"spark.adb_lineage.{name}": value}, environ)
+    assert SECRET not in str(environ) and bool(environ) == (shown == value)
+
+
+def test_without_a_target_the_message_says_what_to_set():
+    with pytest.raises(SettingsError, match="no catalog is named: set account .* or endpoint"):
+        Settings.load(environ={}).demand_target()
 
 
 def test_it_is_on_when_a_target_is_named_and_nobody_said_no():

@@ -115,6 +115,13 @@ def test_the_configuration_file_of_the_client_is_enough(server, section, tmp_pat
     assert lineage(server) == EXPECTED
 
 
+def test_a_transport_that_is_no_yaml_is_named_and_not_shown(monkeypatch):
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT", '{"type": "http", "auth": {"apiKey": "planted-5b1f"')
+    with pytest.raises(SettingsError, match="OPENLINEAGE__TRANSPORT is no YAML or JSON") as refused:
+        configured_kind()
+    assert "planted" not in str(refused.value) and refused.value.__suppress_context__
+
+
 def test_type_purview_works_once_the_package_is_imported(server, section):
     client = OpenLineageClient(config={"transport": {**section, "type": "purview"}})
     assert isinstance(client.transport, PurviewTransport)

@@ -48,7 +48,9 @@ def run(arguments: argparse.Namespace) -> int:
             return _show(outbox, arguments.run_id)
         chosen = _chosen(arguments, dead)
         if arguments.action == "drop":
-            print(f"{outbox.drop(chosen)} runs dropped")
+            dropped = outbox.drop(chosen)
+            _refuse_trouble(outbox)
+            print(f"{dropped} runs dropped")
             return 0
         return _retry(settings, outbox, chosen, arguments.timeout)
     finally:
@@ -106,6 +108,7 @@ def _retry(settings: Settings, outbox: Outbox, run_ids: List[str], timeout: floa
     catalog.forget_refusals()
     delivery = delivery_from_settings(settings, outbox, record, catalog)
     outbox.retry(run_ids)
+    _refuse_trouble(outbox)
     delivery.start()
     delivery.flush(timeout)
     status = delivery.status()

@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple
 
 if TYPE_CHECKING:
     from adb_lineage.delivery import Delivery
@@ -20,7 +20,8 @@ _OPEN = ("new", "taken", "waiting")
 def configure(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("paths", metavar="PATH", nargs="+", help="folder, file of events, or outbox database")
-    parser.add_argument("--delete", action="store_true", help="remove spool files all of whose runs have arrived")
+    parser.add_argument("--delete", action="store_true",
+                        help="remove the files of which every line is an event that has arrived; databases are kept")
     parser.add_argument("--timeout", type=float, default=3600.0, metavar="SECONDS",
                         help="how long to wait for a catalog that is away (default: 3600)")
 
@@ -38,10 +39,14 @@ def run(arguments: argparse.Namespace) -> int:
         outbox_from_settings,
         record_from_settings,
     )
+    from adb_lineage.errors import SettingsError
     from adb_lineage.settings import Settings
     from adb_lineage.transport import file_config
 
     settings = replace(Settings.load(file_config=file_config()), run_seconds=0.0, spool_dir="")
+    if settings.mode != "deliver":
+        raise SettingsError(f"mode is {settings.mode}, so nothing would be delivered; set it to deliver, or see "
+                            "`adb-lineage plan FILE` for what would be written")
     files = _files(arguments.paths)
     record = record_from_settings(settings)
     catalog = catalog_from_settings(settings)
@@ -50,11 +55,12 @@ def run(arguments: argparse.Namespace) -> int:
     delivery = delivery_from_settings(settings, outbox, record, catalog)
     try:
         runs: Dict[str, List[str]] = {}
-        faults = events = 0
+        faults: Dict[str, int] = {}
+        events = 0
         for path in files:
-            count, bad, runs[path] = _load(path, outbox)
+            count, faults[path], runs[path] = _load(path, outbox)
             events += count
-            faults += bad
+        bad = sum(faults.values())
         delivery.start()
         _wait(delivery, outbox, arguments.timeout)
         states = {info.run_id: info for info in outbox.runs(limit=10**9)}
@@ -63,11 +69,12 @@ def run(arguments: argparse.Namespace) -> int:
         for info in left:
             print(f"{info.run_id}  {info.state}: {info.why or delivery.status()['why'] or 'not delivered yet'}",
                   file=sys.stderr)
-        print(f"{len(files)} files, {events} events{f' ({faults} lines are no events)' if faults else ''}, "
+        print(f"{len(files)} files, {events} events{f' ({bad} lines are no events)' if bad else ''}, "
               f"{len(found)} runs: {len(found) - len(left)} arrived, {len(left)} not")
         if arguments.delete:
-            _delete(runs, {info.run_id for info in left})
-        return 1 if left or faults else 0
+            _delete({path: run_ids for path, run_ids in runs.items() if not faults[path]},
+                    {info.run_id for info in left})
+        return 1 if left or bad else 0
     finally:
         delivery.stop(1.0)
         outbox.close()
@@ -90,29 +97,35 @@ def _files(paths: List[str]) -> List[str]:
 
 def _load(path: str, outbox: Outbox) -> Tuple[int, int, List[str]]:
     """Put the events of a file into the outbox; how many there were, how many lines were none, and their runs."""
-    from adb_lineage.errors import GiveUp
-
     run_ids: Dict[str, None] = {}
-    events = faults = 0
-    chunk: List[Dict[str, Any]] = []
+    lines = faults = 0
+    chunk: List[Tuple[str, Dict[str, Any]]] = []
     for where, event, fault in _events(path):
+        lines += 1
         if fault:
             faults += 1
             print(f"{where}: {fault}", file=sys.stderr)
             continue
-        chunk.append(event)
+        chunk.append((where, event))
         if len(chunk) == _CHUNK:
-            run_ids.update(dict.fromkeys(outbox.extend(chunk, again=True)))
-            events += len(chunk)
+            faults += _store(chunk, outbox, run_ids)
             chunk = []
-    for event in chunk:
-        try:
-            run_ids.update(dict.fromkeys(outbox.extend([event], again=True)))
-            events += 1
-        except GiveUp as error:
-            faults += 1
-            print(f"{path}: {error}", file=sys.stderr)
-    return events, faults, list(run_ids)
+    faults += _store(chunk, outbox, run_ids)
+    return lines - faults, faults, list(run_ids)
+
+
+def _store(chunk: Sequence[Tuple[str, Dict[str, Any]]], outbox: Outbox, run_ids: Dict[str, None]) -> int:
+    """Put events into the outbox, in one commit if it takes them all; how many it does not take."""
+    from adb_lineage.errors import GiveUp
+
+    try:
+        run_ids.update(dict.fromkeys(outbox.extend([event for _, event in chunk], again=True)))
+    except GiveUp as error:
+        if len(chunk) == 1:
+            print(f"{chunk[0][0]}: {error}", file=sys.stderr)
+            return 1
+        return sum(_store([one], outbox, run_ids) for one in chunk)
+    return 0
 
 
 def _events(path: str) -> Iterator[Tuple[str, Dict[str, Any], str]]:
@@ -157,10 +170,17 @@ def _wait(delivery: Delivery, outbox: Outbox, timeout: float) -> None:
 
 
 def _delete(runs: Dict[str, List[str]], left: Any) -> None:
+    """Remove files whose runs have arrived, but no databases: a driver may be using one, or it may hold rows that only
+    another tool can read."""
     import os
-    from contextlib import suppress
+
+    from adb_lineage.outbox.salvage import is_database
 
     for path, run_ids in runs.items():
-        if not left & set(run_ids):
-            with suppress(OSError):
+        if left & set(run_ids):
+            continue
+        try:
+            if not is_database(path):
                 os.remove(path)
+        except OSError as error:
+            print(f"{path} can't be removed: {error.strerror}", file=sys.stderr)

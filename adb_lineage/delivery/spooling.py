@@ -1,12 +1,14 @@
 """When undelivered events go to the spool, when those of other drivers come in, and when a file has done its work."""
 from __future__ import annotations
 
-from typing import Any, Dict, Iterable, Iterator, List
+import sqlite3
+from contextlib import suppress
+from typing import Any, Dict, Iterable, Iterator, List, Tuple
 
 from adb_lineage import spool
 from adb_lineage.delivery.options import DeliveryOptions
 from adb_lineage.errors import GiveUp
-from adb_lineage.outbox import Clock, Outbox
+from adb_lineage.outbox import Clock, Outbox, Token
 
 _FILE_RUNS = 2000
 _IMPORT_EVENTS = 200
@@ -30,6 +32,8 @@ class Spooling:
         self._last_success = clock.monotonic()
         self._next_check = clock.monotonic()
         self._next_load = clock.monotonic()
+        self._unnoted: List[Tuple[str, List[Token]]] = []
+        """Files that we wrote and that the outbox does not know of yet, because it did not take a note of them."""
         self.written = 0
         """Runs that this process spooled."""
 
@@ -43,6 +47,7 @@ class Spooling:
         if now < self._next_check:
             return False
         self._next_check = now + _CHECK_SECONDS
+        self._note_written()
         if now >= self._next_load:
             self._next_load = now + _LOAD_SECONDS
             self.load()
@@ -70,13 +75,20 @@ class Spooling:
             loaded += len(events)
             if faulty:
                 self._spool.keep_faulty(path, faulty)
-            self._outbox.spooled(path, list(run_ids))
+            self._outbox.loaded(path, list(run_ids))
         return loaded
 
     def sweep(self) -> None:
-        """Remove files whose runs have all arrived; keep hold of the claimed others."""
-        for file in self._outbox.spool_files():
-            if file.open or file.lost or (file.dead and spool.is_dead_letter(file.path)):
+        """Remove files whose runs have all arrived; keep hold of the claimed others.
+
+        What lay in a file that is gone counts as not spooled: it may have been the only copy.
+        """
+        files = self._outbox.spool_files()
+        gone = set(self._spool.missing(file.path for file in files)) if files else set()
+        for file in files:
+            if file.path in gone:
+                self._outbox.forget_spool(file.path)
+            elif file.open or file.lost or (file.dead and spool.is_dead_letter(file.path)):
                 renewed = self._spool.renew(file.path)
                 if renewed != file.path:
                     self._outbox.rename_spool(file.path, renewed)
@@ -86,9 +98,11 @@ class Spooling:
 
     def leave(self) -> None:
         """At the end: spool all that has not arrived, the dead apart, and give claimed files back."""
-        self.sweep()
-        self._write(_OPEN)
-        self._write(("dead",))
+        try:
+            self.sweep()
+        finally:  # a file that can't be removed must not keep the others from being written
+            self._write(_OPEN)
+            self._write(("dead",))
         for file in self._outbox.spool_files():
             self._spool.unclaim(file.path)
 
@@ -105,15 +119,26 @@ class Spooling:
 
     def _write(self, states: Iterable[str], *, complete: bool = False) -> None:
         while True:
-            run_ids = self._outbox.unspooled(tuple(states), limit=_FILE_RUNS, complete=complete)
-            if not run_ids:
+            written = {token for _, tokens in self._unnoted for token in tokens}
+            found = self._outbox.unspooled(tuple(states), limit=_FILE_RUNS + len(written), complete=complete)
+            tokens = [token for token in found if token not in written][:_FILE_RUNS]
+            if not tokens:
                 return
-            path = self._spool.write(self._events(run_ids), dead="dead" in states)
-            self._outbox.spooled(path, run_ids)
-            self.written += len(run_ids)
+            path = self._spool.write(self._events(tokens), dead="dead" in states)
+            self._unnoted.append((path, tokens))
+            self.written += len(tokens)
+            self._note_written()
 
-    def _events(self, run_ids: Iterable[str]) -> Iterator[Dict[str, Any]]:
-        for run_id in run_ids:
+    def _note_written(self) -> None:
+        """Tell the outbox which files hold what; where its disk is full, the next time."""
+        with suppress(sqlite3.Error, OSError):
+            for note in list(self._unnoted):
+                self._outbox.spooled(*note)
+                with suppress(ValueError):  # a worker that hangs and the thread that takes leave may both be here
+                    self._unnoted.remove(note)
+
+    def _events(self, tokens: Iterable[Token]) -> Iterator[Dict[str, Any]]:
+        for run_id in dict.fromkeys(token.run_id for token in tokens):
             yield from self._outbox.events(run_id)
 
     def _append(self, events: List[Dict[str, Any]], faulty: List[str]) -> List[str]:

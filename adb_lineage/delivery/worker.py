@@ -71,7 +71,9 @@ class Delivery:
         self._last_success: Optional[float] = None
         self._done = dict.fromkeys(("delivered", "skipped", "dead", "preview"), 0)
         self._fault = ""
-        self._spooling = Spooling(outbox, self._options, self._clock) if self._options.spool_dir else None
+        # A preview delivers nothing, so what other drivers left is not its to take.
+        spools = bool(self._options.spool_dir) and self._options.mode == "deliver"
+        self._spooling = Spooling(outbox, self._options, self._clock) if spools else None
         self._spool_fault = ""
 
     def start(self) -> None:
@@ -184,6 +186,10 @@ class Delivery:
         self._busy_since = self._clock.monotonic()
         try:
             taken = self._collect_and_deliver()
+        except BaseException:
+            # Nobody else would: we live, and have the lease.
+            self._acknowledge(partial(self._outbox.give_back, self._owner))
+            raise
         finally:
             self._busy_since = None
             self._progress.set()

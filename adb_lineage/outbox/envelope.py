@@ -9,6 +9,7 @@ import sys
 import zlib
 from typing import Any, Dict, Mapping, NamedTuple, Optional
 
+from adb_lineage.database import storable
 from adb_lineage.errors import GiveUp
 from adb_lineage.outbox.shorten import PARTS, shorten, tried
 
@@ -66,7 +67,7 @@ def seal(event: Mapping[str, Any], limit: int = sys.maxsize) -> Envelope:
         text = _encode(shorter)
         body = pack(text)
     return Envelope(
-        run_id=str(run_id)[:_RUN_ID_CHARACTERS],
+        run_id=storable(str(run_id))[:_RUN_ID_CHARACTERS],
         kind=kind,
         terminal=terminal,
         time=event_time(event.get("eventTime")),

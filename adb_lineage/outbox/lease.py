@@ -72,6 +72,13 @@ def release(connection: sqlite3.Connection, owner: str) -> None:
         connection.execute("DELETE FROM lease")
 
 
+def give_back(connection: sqlite3.Connection, owner: str) -> None:
+    """What the owner had taken becomes new again."""
+    connection.execute(
+        "UPDATE run SET state = 'new', owner = NULL, due = 0 WHERE state = 'taken' AND owner = ?", (owner,)
+    )
+
+
 def join(connection: sqlite3.Connection, owner: str) -> None:
     """Note that this process may deliver, whether it has the lease or not."""
     connection.execute("INSERT OR REPLACE INTO member(owner, pid, machine) VALUES(?, ?, ?)",

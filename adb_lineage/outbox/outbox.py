@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple, TypeVar
 
 from adb_lineage.database import MEMORY, Database, private_path
-from adb_lineage.errors import FixNeeded
+from adb_lineage.errors import FixNeeded, GiveUp
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, seal
 from adb_lineage.outbox.lease import Lease
@@ -32,6 +32,7 @@ _FILE, _MEMORY = "file", "memory"
 _BODY_SHARE = 8
 """An event may fill this part of the bound; a longer one is shortened first."""
 _BROKEN = (sqlite3.Error, OSError)
+_NEWEST = (1 << 63) - 1
 
 
 class Outbox:
@@ -62,15 +63,15 @@ class Outbox:
         self.path = private_path(path)
         options = StoreOptions(incomplete_seconds=incomplete_seconds, keep_seconds=keep_seconds, max_bytes=max_bytes)
 
-        def database(synchronous: str) -> Store:
-            found = Database(self.path, SCHEMA, VERSION, synchronous=synchronous, busy_seconds=busy_seconds)
+        def database(synchronous: str, **more: bool) -> Store:
+            found = Database(self.path, SCHEMA, VERSION, synchronous=synchronous, busy_seconds=busy_seconds, **more)
             return Store(found, options, clock, _FILE)
 
         # One connection for the threads that append and one for the thread that delivers: neither waits for the other
         # while it reads. The lease needs no disk flush: when the machine dies, it is void anyway.
         self._inbox = database(synchronous)
         self._work = database(synchronous)
-        self._lease = database("OFF")
+        self._lease = database("OFF", checkpoints=False)
         in_memory = replace(options, max_bytes=memory_bytes)
         self._memory = Store(Database(MEMORY, SCHEMA, VERSION, synchronous="OFF"), in_memory, clock, _MEMORY)
         self._in_memory = False
@@ -96,7 +97,7 @@ class Outbox:
             self.trouble = _set_aside([self._inbox, self._work, self._lease])
             if self._in_memory:  # this process may end before anybody takes what memory kept
                 self._move_to_file()
-        except _BROKEN as error:
+        except (*_BROKEN, GiveUp) as error:  # GiveUp: all that is in the file is being delivered just now
             self.trouble = f"{self.path}: {error}; events are kept in memory"
             self._append_to_memory(envelopes, again, error)
         self.appended.set()
@@ -219,6 +220,11 @@ class Outbox:
         except _BROKEN:
             return None
 
+    def give_back(self, owner: str) -> None:
+        """Everything that the owner had taken is new again. Raises sqlite3.Error and OSError; to be repeated then."""
+        for store in self._stores:
+            store.give_back(owner)
+
     def release(self, owner: str) -> None:
         """Give the lease and everything taken back."""
         self._each(lambda store: store.release(owner))
@@ -267,17 +273,25 @@ class Outbox:
         dues = [due for _, due in found if due is not None]
         return sum(active for active, _ in found), min(dues) if dues else None
 
-    def spooled(self, path: str, run_ids: Sequence[str]) -> None:
-        """These runs, as they are now, lie in this spool file."""
-        self._each(lambda store: store.spooled(path, run_ids))
+    def spooled(self, path: str, tokens: Iterable[Token]) -> None:
+        """These runs, up to the event of their token, lie in this spool file.
+
+        Raises sqlite3.Error and OSError; to be repeated then.
+        """
+        for store, own in self._stores_of(tokens):
+            store.spooled(path, [(token.run_id, token.seq) for token in own])
+
+    def loaded(self, path: str, run_ids: Sequence[str]) -> None:
+        """These runs, as they are now, came from this spool file."""
+        self._each(lambda store: store.spooled(path, [(run_id, _NEWEST) for run_id in run_ids]))
 
     def unspooled(
         self, states: Sequence[str], *, limit: int, complete: bool = False, seconds: float = 0.0
-    ) -> List[str]:
+    ) -> List[Token]:
         """Runs in these states whose newest event lies in no spool file; `complete` ones only, and only those that
         have had no event for so many `seconds`."""
         found = self._each(lambda store: store.unspooled(states, limit, complete, seconds))
-        return list(dict.fromkeys(run_id for run_ids in found.values() for run_id in run_ids))[:limit]
+        return [token for tokens in found.values() for token in tokens][:limit]
 
     def spool_files(self) -> List[SpoolFile]:
         """All spool files that are known here, with what is still to come of their runs."""
@@ -304,7 +318,7 @@ class Outbox:
         """Close the file. What only memory holds is lost if the file still fails: `Delivery.stop` spools it first."""
         if self._in_memory:
             self._move_to_file()
-        for store in (self._inbox, self._work, self._lease):
+        for store in (self._lease, self._inbox, self._work):  # the last to close empties the log, with flushes
             store.database.close()
 
     @property
@@ -336,14 +350,15 @@ class Outbox:
 
     def _move_to_file(self) -> None:
         """The file works again: let it have what memory kept, delivered or not."""
+        seen = self._memory.position()  # another thread may append to memory at any moment
         for info in self._memory.runs(STATES, 1000):
             envelopes = [seal(event) for event in self._memory.events(info.run_id)[0]]
             try:
                 self._note(self._inbox.append(envelopes))
-            except _BROKEN:
+            except (*_BROKEN, GiveUp):
                 return
-            self._memory.forget(info.run_id)
-        self._in_memory = False  # before the count: another thread may append to memory at any moment
+            self._memory.forget(info.run_id, seen)
+        self._in_memory = False  # before the count, for the same reason
         if any(self._memory.counts().values()):
             self._in_memory = True
 

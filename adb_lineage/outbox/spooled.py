@@ -2,33 +2,35 @@
 from __future__ import annotations
 
 import sqlite3
-from typing import Dict, Iterable, List, Sequence
+from typing import Dict, Iterable, List, Sequence, Tuple
 
 from adb_lineage.outbox.model import SpoolFile
 
 
-def add(connection: sqlite3.Connection, path: str, run_ids: Iterable[str]) -> None:
-    """These runs, as they are now, lie in this file."""
+def add(connection: sqlite3.Connection, path: str, runs: Iterable[Tuple[str, int]]) -> None:
+    """These runs, up to an event each, lie in this file; it may be all that is left of one that had to make room."""
     connection.execute("INSERT OR IGNORE INTO spool_file(file) VALUES(?)", (path,))
     connection.executemany(
-        "INSERT OR REPLACE INTO spooled(file, run_id, seq) SELECT ?, run_id, last_seq FROM run WHERE run_id = ?",
-        [(path, run_id) for run_id in run_ids],
+        "INSERT OR REPLACE INTO spooled(file, run_id, seq) "
+        "VALUES(?, ?, min(?, coalesce((SELECT last_seq FROM run WHERE run_id = ?), 0)))",
+        [(path, run_id, seq, run_id) for run_id, seq in runs],
     )
 
 
 def missing(
     connection: sqlite3.Connection, states: Sequence[str], limit: int, *, complete: bool, before: float, now: float
-) -> List[str]:
-    """Runs in these states whose newest event lies in no file, oldest first.
+) -> List[Tuple[str, int]]:
+    """Runs in these states whose newest event lies in no file, oldest first; with the number of that event.
 
     `complete`: only those with a terminal event. `before`: only those without an event since (an arrival that lies
     ahead of `now` was noted before the clock was set back).
     """
     marks = ", ".join("?" * len(states))
     return [
-        row[0]
+        (row[0], row[1])
         for row in connection.execute(
-            f"SELECT run_id FROM run WHERE state IN ({marks}) AND terminal >= ? AND (arrived <= ? OR arrived > ?) "
+            f"SELECT run_id, last_seq FROM run WHERE state IN ({marks}) AND terminal >= ? "
+            "AND (arrived <= ? OR arrived > ?) "
             "AND NOT EXISTS (SELECT 1 FROM spooled WHERE spooled.run_id = run.run_id AND spooled.seq >= run.last_seq) "
             "ORDER BY arrived, rowid LIMIT ?",
             (*states, complete, before, now + 60.0, limit),

@@ -4,7 +4,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Any, Dict, Iterable, Iterator, List, Mapping, Optional, Sequence, Tuple
 
-from adb_lineage.database import Database
+from adb_lineage.database import Database, storable
 from adb_lineage.outbox import lease, room, shorten, spooled
 from adb_lineage.outbox.clock import Clock
 from adb_lineage.outbox.envelope import Envelope, unseal
@@ -154,7 +154,11 @@ class Store:
     def hold(self, owner: str, seconds: float, note: str = "", until: float = 0.0) -> bool:
         """Take or renew the lease; False when a living process has it."""
         now = self._clock.monotonic()
-        return self.database.run(lambda connection: lease.hold(connection, owner, seconds, now, note, until))
+        return self.database.run(lambda connection: lease.hold(connection, owner, seconds, now, storable(note), until))
+
+    def give_back(self, owner: str) -> None:
+        """What the owner had taken is new again; it keeps the lease."""
+        self.database.run(lambda connection: lease.give_back(connection, owner))
 
     def holder(self) -> Optional[lease.Lease]:
         """The lease, if somebody alive has it."""
@@ -247,21 +251,21 @@ class Store:
                 "open_seq = CASE WHEN last_seq > :seq THEN :seq + 1 END "
                 f"WHERE {_MINE}",
                 [
-                    {**self._taken(verdict.token), "state": verdict.state, "why": verdict.why}
+                    {**self._taken(verdict.token), "state": verdict.state, "why": storable(verdict.why)}
                     for verdict in verdicts
                 ],
             )
             connection.executemany(
                 "INSERT INTO mark(key, value) VALUES(?, ?) ON CONFLICT(key) DO UPDATE SET value = excluded.value "
                 "WHERE excluded.value > value",
-                list(marks.items()),
+                [(storable(key), value) for key, value in marks.items()],
             )
 
         self.database.run(work)
 
     def wait(self, tokens: Iterable[Token], until: float, why: str, *, blame: bool) -> None:
         """Try the runs again at `until` (epoch seconds); `blame` counts an attempt against them."""
-        rows = [{**self._taken(token), "due": until, "why": why, "blame": blame} for token in tokens]
+        rows = [{**self._taken(token), "due": until, "why": storable(why), "blame": blame} for token in tokens]
         self.database.run(
             lambda connection: connection.executemany(
                 "UPDATE run SET owner = NULL, why = :why, changed = :now, state = 'waiting', due = :due, "
@@ -277,9 +281,8 @@ class Store:
         """The marks that are known of these keys."""
 
         def work(connection: sqlite3.Connection) -> Dict[str, float]:
-            found = (
-                connection.execute("SELECT key, value FROM mark WHERE key = ?", (key,)).fetchone() for key in keys
-            )
+            query = "SELECT key, value FROM mark WHERE key = ?"
+            found = (connection.execute(query, (storable(key),)).fetchone() for key in keys)
             return {row[0]: row[1] for row in found if row}
 
         return self.database.run(work, write=False)
@@ -303,9 +306,15 @@ class Store:
 
         return self.database.run(work)
 
-    def forget(self, run_id: str) -> None:
-        """Remove a run, whatever its state."""
-        self.database.run(lambda connection: room.delete_runs(connection, [run_id]))
+    def forget(self, run_id: str, up_to: int) -> None:
+        """Remove a run, whatever its state, unless it has an event beyond this number."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            found = connection.execute("SELECT last_seq FROM run WHERE run_id = ?", (run_id,)).fetchone()
+            if found and found[0] <= up_to:
+                room.delete_runs(connection, [run_id])
+
+        self.database.run(work)
 
     def _change(self, statement: str, run_ids: Optional[Sequence[str]]) -> int:
         def work(connection: sqlite3.Connection) -> int:
@@ -366,19 +375,20 @@ class Store:
 
         return self.database.run(work, write=False)
 
-    def spooled(self, path: str, run_ids: Sequence[str]) -> None:
-        """These runs, as they are now, lie in this spool file."""
-        self.database.run(lambda connection: spooled.add(connection, path, run_ids))
+    def spooled(self, path: str, runs: Iterable[Tuple[str, int]]) -> None:
+        """These runs, up to an event each, lie in this spool file."""
+        self.database.run(lambda connection: spooled.add(connection, path, runs))
 
-    def unspooled(self, states: Sequence[str], limit: int, complete: bool, seconds: float) -> List[str]:
+    def unspooled(self, states: Sequence[str], limit: int, complete: bool, seconds: float) -> List[Token]:
         """Runs whose newest event lies in no spool file, unchanged for so many seconds."""
         now = self._clock.time()
-        return self.database.run(
+        found = self.database.run(
             lambda connection: spooled.missing(
                 connection, states, limit, complete=complete, before=now - seconds, now=now
             ),
             write=False,
         )
+        return [Token(run_id, seq, "", self.place) for run_id, seq in found]
 
     def spool_files(self) -> List[SpoolFile]:
         """All spool files that are known here."""

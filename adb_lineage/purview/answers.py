@@ -67,6 +67,7 @@ RULES: Tuple[Rule, ...] = (
     _row(0, 0, "tls", Verdict.FIX, "trust its certificate authority with ca_bundle: TLS is always verified"),
     _row(0, 0, "settings", Verdict.FIX, "correct endpoint, proxy or credentials"),
     _row(0, 0, "proxy-auth", Verdict.FIX, "correct the user and password of the proxy"),
+    _row(0, 0, "too-long", Verdict.SHRINK),
     _row(0, 0, "", Verdict.RETRY),
     _row(200, 299, "", Verdict.RETRY),  # the answer was cut short or is not JSON
     _row(300, 399, "", Verdict.FIX, "the endpoint sends us elsewhere: correct the endpoint"),
@@ -148,7 +149,9 @@ def may_be_content(failure: AnswerError) -> bool:
     entity only if its neighbours were accepted.
     """
     answer = failure.answer
-    return answer.status in (403, 408, 409, 412, 413, 414, 504) or (answer.status == 500 and bool(answer.code))
+    if answer.status in (0, 500):
+        return answer.code == "too-long" if answer.status == 0 else bool(answer.code)
+    return answer.status in (403, 408, 409, 412, 413, 414, 504)
 
 
 _SECRET = re.compile(r"(?i)\b(bearer|basic)\s+[\w\-.~+/=]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=://)[^/\s@:]*:[^/\s@]*(?=@)")
@@ -194,7 +197,7 @@ def parse(
     code, message = "", ""
     try:
         content: Any = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         content = None
     if isinstance(content, dict):
         inner = content.get("error")

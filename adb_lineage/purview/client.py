@@ -35,6 +35,8 @@ log = logging.getLogger("adb_lineage.purview")
 
 Params = Mapping[str, Any]
 PAGE = 1000
+_PIECE = 1 << 10
+"""Bytes that are read at once. Unpacked they may be a thousand times as many, and a read ends only when it has them."""
 GUIDS_A_CALL = 150
 """`GET entity/bulk?guid=…` breaks at 194 guids in Purview: its URL limit is about 8 KB."""
 
@@ -46,6 +48,14 @@ class Reply(NamedTuple):
     status_code: int
     method: str
     is_successful: bool = True
+
+
+class _Endless(OSError):
+    """An answer that is not read to its end; the code is for `answers.RULES`."""
+
+    def __init__(self, code: str, said: str) -> None:
+        super().__init__(said)
+        self.code = code
 
 
 class _Bearer(AuthBase):
@@ -122,10 +132,10 @@ class Http:
             prepared = self._session.prepare_request(bare)
             prepared.url = url  # encoded already; to check that, requests needs milliseconds for a long one
             # Given with each request: requests lets REQUESTS_CA_BUNDLE win over what a session says.
-            around = self._session.merge_environment_settings(url, {}, None, options.ca_bundle or True, None)
+            around = self._session.merge_environment_settings(url, {}, True, options.ca_bundle or True, None)
             limits = (options.connect_timeout, options.read_timeout if method == "GET" else options.write_timeout)
-            response = self._session.send(prepared, timeout=limits, allow_redirects=False, **around)
-            text = response.content
+            with self._session.send(prepared, timeout=limits, allow_redirects=False, **around) as response:
+                text = self._content(response)
         except (OSError, ValueError, HTTPError) as failure:  # requests' own errors are OSErrors
             if isinstance(failure, OSError):
                 said = redact(str(failure), self._secrets(header))
@@ -144,22 +154,38 @@ class Http:
             return Reply(None, response.status_code, method)
         try:
             return Reply(json.loads(text.decode("utf-8")), response.status_code, method)
-        except ValueError:
+        except (ValueError, RecursionError):
             answer = parse(
                 response.status_code, response.headers, text, call, self._clock.time(), self._secrets(header)
             )
             raise error(answer._replace(code="not-json", request_id=self.last_request_id)) from None
 
+    def _content(self, response: requests.Response) -> bytes:
+        """The whole answer. Raises `_Endless` for one that drips on, or unpacks to more than memory should hold."""
+        options = self._options
+        ends = self._clock.monotonic() + options.answer_seconds
+        pieces: List[bytes] = []
+        room = options.answer_bytes
+        for piece in response.iter_content(_PIECE):
+            pieces.append(piece)
+            room -= len(piece)
+            if room < 0:
+                raise _Endless("too-long", f"an answer of more than {options.answer_bytes} bytes")
+            if self._clock.monotonic() > ends:
+                raise _Endless("time-out", f"an answer that has not ended after {options.answer_seconds:g} s")
+        return b"".join(pieces)
+
     def date(self) -> str:
-        """The catalog's clock, as its `Date` header tells it; raises `requests.RequestException`."""
-        response = self._session.get(
+        """The catalog's clock, as its `Date` header tells it; raises OSError and ValueError."""
+        with self._session.get(
             self._options.endpoint,
             auth=_Bearer(None),
             timeout=(self._options.connect_timeout, self._options.read_timeout),
             verify=self._options.ca_bundle or True,
             allow_redirects=False,
-        )
-        return response.headers.get("Date", "")
+            stream=True,
+        ) as response:
+            return response.headers.get("Date", "")
 
     def _secrets(self, header: Optional[str]) -> Tuple[str, ...]:
         token = header.split(" ", 1)[-1] if header else ""
@@ -354,6 +380,8 @@ def _entities(body: Mapping[str, Any]) -> List[Dict[str, Any]]:
 
 def _network_code(failure: Exception) -> str:
     """A code for a failure without an answer, for `answers.RULES`."""
+    if isinstance(failure, _Endless):
+        return failure.code
     text = str(failure)
     is_certificate = isinstance(failure, requests.exceptions.SSLError) and "certificate" in text.lower()
     if is_certificate or "CA certificate bundle" in text:

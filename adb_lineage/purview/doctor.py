@@ -8,13 +8,13 @@ from __future__ import annotations
 import base64
 import email.utils
 import json
+import os
 import socket
 import ssl
 import uuid
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 from urllib.parse import urlsplit
 
-import requests
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from adb_lineage.assets import AssetName
@@ -94,7 +94,7 @@ class Doctor:
             return Check(name, FAIL, redact(str(failure), secrets), _MENDS.get(name, ""))
         except RetryLater as failure:
             return Check(name, FAIL, redact(str(failure), secrets), "the catalog is away or busy: try again later")
-        except AdbLineageError as failure:
+        except (AdbLineageError, OSError, ValueError) as failure:
             return Check(name, FAIL, redact(str(failure), secrets), _MENDS.get(name, ""))
 
     # -- the steps ---------------------------------------------------------------------------------------------------
@@ -125,8 +125,18 @@ class Doctor:
             return "not used on this machine's own address"
         if self._options.proxy:
             return "checked with the first request, through the proxy"
+        trusted = self._options.ca_bundle or DEFAULT_CA_BUNDLE_PATH
         try:
-            context = ssl.create_default_context(cafile=self._options.ca_bundle or DEFAULT_CA_BUNDLE_PATH)
+            if os.path.isdir(trusted):
+                context = ssl.create_default_context(capath=trusted)
+            else:
+                context = ssl.create_default_context(cafile=trusted)
+        except OSError as failure:
+            raise _Failed(
+                f"the certificates of ca_bundle, {trusted}, can't be read: {failure}",
+                "name a PEM file with the certificate authorities to trust that the driver's user may read",
+            ) from None
+        try:
             plain = socket.create_connection((self._host, self._port), self._options.connect_timeout)
             with plain, context.wrap_socket(plain, server_hostname=self._host) as secure:
                 certificate: Dict[str, Any] = dict(secure.getpeercert() or {})
@@ -147,7 +157,7 @@ class Doctor:
         options = self._options
         try:
             answer = self._catalog.client.http.date()
-        except requests.RequestException as failure:
+        except (OSError, ValueError) as failure:  # requests' own errors are OSErrors
             raise _Failed(f"no answer from {self._host}: {failure}", "see tls", WARN) from None
         try:
             theirs = email.utils.parsedate_to_datetime(answer).timestamp()

@@ -4,7 +4,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 from typing import Dict, NamedTuple, Optional, Tuple
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from adb_lineage.errors import SettingsError
 
@@ -44,7 +44,10 @@ def account_endpoint(account: str, cloud: str = "public") -> str:
     Raises `SettingsError` for a cloud we do not know and for an account that is not a host label.
     """
     if not account or not all(part.isalnum() for part in account.split("-")):
-        raise SettingsError(f"account: {account!r} is not the name of a Purview account (letters, digits and dashes)")
+        raise SettingsError(
+            f"account: {account!r} is not the name of a Purview account (letters, digits and dashes); "
+            "a URL belongs into endpoint"
+        )
     return f"https://{account}.{_cloud(cloud).suffix}"
 
 
@@ -101,6 +104,10 @@ class PurviewOptions:
     read_timeout: float = 30.0
     write_timeout: float = 120.0
     """How long a write may take to be answered."""
+    answer_seconds: float = 300.0
+    """How long an answer may take to arrive, from its first byte to its last: the time-outs are for each read."""
+    answer_bytes: int = 128 << 20
+    """Most that an answer may have, unpacked."""
 
     rate: float = 20.0
     """Requests a second at most. One capacity unit of Purview gives 25 operations a second."""
@@ -142,13 +149,11 @@ class PurviewOptions:
     """How long a placeholder without edges is kept: another driver may be about to use it."""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.endpoint)
-        if parts.scheme not in ("https", "http") or not parts.hostname:
-            raise SettingsError(f"endpoint: {self.endpoint!r} is not a URL like https://account.purview.azure.com")
-        if parts.path.strip("/") or parts.query or parts.username:
+        parts = _url(self.endpoint)
+        if parts.path.strip("/") or parts.query or "@" in parts.netloc:
             raise SettingsError(
                 f"endpoint: {parts.scheme}://{parts.hostname}/… has more than scheme, host and port; "
-                "a path belongs into atlas_prefix and service_prefix"
+                "a path belongs into atlas_prefix and service_prefix, a user into username and password"
             )
         if parts.scheme == "http" and not self.is_local and self.flavour == "purview":
             raise SettingsError(f"endpoint: {self.endpoint!r} is not encrypted; http is allowed for this machine only")
@@ -160,10 +165,11 @@ class PurviewOptions:
         object.__setattr__(self, "endpoint", f"{parts.scheme}://{parts.netloc}")
         object.__setattr__(self, "atlas_prefix", _path("atlas_prefix", self.atlas_prefix) or atlas)
         object.__setattr__(self, "service_prefix", _path("service_prefix", self.service_prefix) or service)
-        for name in ("connect_timeout", "read_timeout", "write_timeout", "rate", "retry_first", "retry_cap",
-                     "retry_budget", "breaker_first", "breaker_cap"):
+        for name in ("connect_timeout", "read_timeout", "write_timeout", "answer_seconds", "rate", "retry_first",
+                     "retry_cap", "retry_budget", "breaker_first", "breaker_cap"):
             _above("0", name, getattr(self, name) > 0, getattr(self, name))
-        for name in ("concurrency", "tries", "bulk_entities", "bulk_entities_cap", "bulk_bytes", "url_chars"):
+        for name in ("answer_bytes", "concurrency", "tries", "bulk_entities", "bulk_entities_cap", "bulk_bytes",
+                     "url_chars"):
             _above("0", name, getattr(self, name) >= 1, getattr(self, name))
 
     @property
@@ -198,10 +204,21 @@ class PurviewOptions:
     @property
     def secrets(self) -> Tuple[str, ...]:
         """Texts that must never be shown."""
-        proxy = (urlsplit(self.proxy).password or "") if self.proxy else ""
+        proxy = urlsplit(self.proxy if "://" in self.proxy else f"//{self.proxy}").password or ""
         texts = (self.client_secret, self.certificate_password, self.certificate_data, self.password, proxy,
                  unquote(proxy))
         return tuple(sorted({text for text in texts if text}, key=len, reverse=True))
+
+
+def _url(endpoint: str) -> SplitResult:
+    try:
+        parts = urlsplit(endpoint)
+        if parts.scheme in ("https", "http") and parts.hostname and parts.port != 0:
+            return parts
+    except ValueError:  # no IPv6 address, no port
+        pass
+    shown = endpoint.rsplit("@", 1)[-1]  # before it there may be a password
+    raise SettingsError(f"endpoint: {shown!r} is not a URL like https://account.purview.azure.com")
 
 
 def _one_of(name: str, value: str, allowed: Tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ import sqlite3
 from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from adb_lineage.assets import AssetName
-from adb_lineage.database import MEMORY, Database, private_path
+from adb_lineage.database import MEMORY, Database, private_path, storable
 
 log = logging.getLogger("adb_lineage.purview")
 
@@ -187,7 +187,7 @@ class State:
 
     def set_note(self, name: str, value: str, now: float) -> None:
         """Keep a note."""
-        self._many("INSERT OR REPLACE INTO note VALUES (?,?,?,?)", [(self._target, name, value, now)])
+        self._many("INSERT OR REPLACE INTO note VALUES (?,?,?,?)", [(self._target, name, storable(value), now)])
 
     def prune(self, now: float) -> None:
         """Drop what is too old to be of use."""
@@ -196,11 +196,8 @@ class State:
         self._many("DELETE FROM refused WHERE target = ? AND refused_at < ?", [old])
 
     def _key(self, name: AssetName) -> Tuple[str, str, str]:
-        clean = name.qualified_name
-        if not clean.isascii():
-            # A lone surrogate can't be stored; it can't be in a catalog either, and the escape keeps names apart.
-            clean = clean.encode("utf-8", "backslashreplace").decode("utf-8")
-        return self._target, name.type_name, clean
+        # A lone surrogate can't be in a catalog either, and its escape keeps names apart.
+        return self._target, name.type_name, storable(name.qualified_name)
 
     def _rows(self, table: str, columns: str, names: Iterable[AssetName]) -> List[Tuple[AssetName, Any]]:
         query = f"SELECT {columns} FROM {table} WHERE {_KEY}"

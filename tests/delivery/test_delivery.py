@@ -6,6 +6,7 @@ import pytest
 
 from adb_lineage.delivery import Delivery, DeliveryOptions
 from adb_lineage.delivery.pace import Pace
+from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.outbox import Outbox
 from adb_lineage.record import Record
 from tests.delivery.small_catalog import SmallCatalog, SmallServer
@@ -382,3 +383,69 @@ def test_threads_append_while_the_worker_delivers(tmp_path, server):
     assert delivery.status()["state"] == "stopped"
     assert outbox.holder() is None
     outbox.close()
+
+
+def test_what_was_taken_when_the_worker_stumbled_is_delivered_after_all(outbox, server, record, clock, monkeypatch):
+    delivery = make(outbox, server, record, clock, hold_bytes=0)
+    work, stumbles = outbox.with_events, [sqlite3.OperationalError("disk I/O error"), MemoryError()]
+
+    def stumbling(run):
+        if stumbles:
+            raise stumbles.pop()
+        return work(run)
+
+    monkeypatch.setattr(outbox, "with_events", stumbling)
+    outbox.append(event("r"))
+    for kind in (MemoryError, sqlite3.OperationalError):
+        with pytest.raises(kind):
+            delivery.run_once()
+    drain(delivery, clock, outbox)
+    assert said(record)["r"]["delivery"] == "delivered"
+
+
+def test_giving_back_is_owed_while_the_file_does_not_take_it(outbox, server, record, clock, monkeypatch):
+    delivery = make(outbox, server, record, clock, hold_bytes=0)
+    broken = [True]
+
+    def breaking(work):
+        def call(argument):
+            if broken:
+                raise sqlite3.OperationalError("disk I/O error")
+            return work(argument)
+        return call
+
+    monkeypatch.setattr(outbox, "with_events", breaking(outbox.with_events))
+    monkeypatch.setattr(outbox, "give_back", breaking(outbox.give_back))
+    outbox.append(event("r"))
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError):
+            delivery.run_once()
+    assert outbox.counts()["taken"] == 1
+    broken.clear()
+    drain(delivery, clock, outbox)
+    assert said(record)["r"]["delivery"] == "delivered"
+
+
+@pytest.mark.parametrize("job", ["job\ud800", "bad\ud800", "impossible\ud800"])
+def test_half_a_character_in_a_name_costs_nobody_else_anything(delivery, outbox, server, record, clock, job):
+    """JSON can bring a lone surrogate, which neither UTF-8 nor SQLite's text can hold."""
+    outbox.append(event("odd \udfff", job=job))
+    outbox.append(event("r"))
+    drain(delivery, clock, outbox)
+    assert said(record)["r"]["delivery"] == "delivered"
+    assert said(record)["odd \\udfff"]["delivery"] == ("delivered" if job.startswith("job") else "dead")
+
+
+def test_half_a_character_in_an_answer_does_not_stop_the_worker(delivery, outbox, server, record, clock, monkeypatch):
+    write = delivery._catalog.write
+    answers = [RetryLater("so it says: \ud800"), FixNeeded("\udfff is not allowed")]
+
+    def odd(*arguments):
+        if answers:
+            raise answers.pop()
+        return write(*arguments)
+
+    monkeypatch.setattr(delivery._catalog, "write", odd)
+    outbox.append(event("r"))
+    drain(delivery, clock, outbox)
+    assert said(record)["r"]["delivery"] == "delivered" and not answers

@@ -1,8 +1,11 @@
 """Events outlive the driver: what one could not deliver, the next one does."""
 import json
 import os
+import shutil
+import sqlite3
 import subprocess
 import sys
+import threading
 
 import pytest
 
@@ -49,6 +52,14 @@ def clock():
 @pytest.fixture
 def driver(tmp_path, server, clock):
     return lambda name, **options: Driver(tmp_path, name, server, clock, **options)
+
+
+def stop_started(delivery):
+    """Stop one whose threads make the test's clock run ahead: what it spools at the end may take real time."""
+    delivery.stop(30)
+    for thread in threading.enumerate():
+        if thread.name == "adb_lineage-spool":
+            thread.join(60)
 
 
 def listed(tmp_path):
@@ -144,9 +155,9 @@ def test_one_of_several_processes_that_stops_leaves_the_spooling_to_the_others(d
     second.delivery.start()
     server.always = 500
     first.outbox.append(event("open", "START"))
-    first.delivery.stop(30)
+    stop_started(first.delivery)
     assert listed(tmp_path) == []
-    second.delivery.stop(30)
+    stop_started(second.delivery)
     assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"open"}
 
 
@@ -156,7 +167,7 @@ def test_a_process_that_was_killed_does_not_keep_the_last_one_from_spooling(driv
     code = "import sys; from adb_lineage.outbox import Outbox; Outbox(sys.argv[1]).join('killed')"
     subprocess.run([sys.executable, "-c", code, one.outbox.path], check=True)
     one.delivery.start()
-    one.delivery.stop(30)
+    stop_started(one.delivery)
     assert len(spooled_events(tmp_path)) == 1
 
 
@@ -225,6 +236,98 @@ def test_what_the_size_bound_dropped_stays_in_the_spool(tmp_path, server, clock)
     one.delivery.stop(5)
     assert sum(one.outbox.counts().values()) < 60
     assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {f"r{index}" for index in range(60)}
+
+
+def test_a_preview_leaves_what_others_spooled_alone(driver, tmp_path, clock):
+    spool.Spool(str(tmp_path / "spool"), clock=clock.time).write([event("r")])
+    before = listed(tmp_path)
+    one = driver("one", mode="preview").work(100)
+    one.outbox.append(event("previewed", "START"))
+    one.delivery.stop(5)
+    assert listed(tmp_path) == before and "previewed" not in {info.run_id for info in driver("two").outbox.runs()}
+
+
+def test_what_lay_in_a_file_that_somebody_removed_is_spooled_again(driver, tmp_path, server, clock):
+    spool.Spool(str(tmp_path / "spool"), clock=clock.time).write([event("claimed")])
+    server.always = 500
+    one = driver("one").work(10)
+    one.outbox.append(event("own"))
+    one.work(100)
+    assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"claimed", "own"}
+    shutil.rmtree(tmp_path / "spool")
+    one.work(4000)
+    assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"claimed", "own"}
+    assert one.delivery.status()["spool_trouble"] == ""
+    shutil.rmtree(tmp_path / "spool")
+    one.delivery.stop(5)
+    assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"claimed", "own"}
+
+
+def test_while_the_outbox_takes_no_notes_a_run_is_spooled_once_all_the_same(driver, tmp_path, server, monkeypatch):
+    """A full disk: reading works, writing does not."""
+    one = driver("one", spool_seconds=1)
+    server.always = 500
+    one.outbox.append(event("r"))
+    note = one.outbox.spooled
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(one.outbox, "spooled", full)
+    one.work(300)
+    assert len(listed(tmp_path)) == 1 and one.delivery.status()["spooled"] == 1
+    monkeypatch.setattr(one.outbox, "spooled", note)
+    server.always = None
+    one.work(300)
+    assert one.outbox.counts()["delivered"] == 1 and listed(tmp_path) == []
+
+
+def test_what_comes_or_goes_while_a_file_is_written_is_not_taken_for_spooled(driver, tmp_path, server, monkeypatch):
+    one = driver("one")
+    for run in ("grows", "goes"):
+        one.outbox.append(event(run, "START"))
+    write = spool.Spool.write
+
+    def meanwhile(self, events, **more):
+        path = write(self, events, **more)
+        monkeypatch.setattr(spool.Spool, "write", write)
+        one.outbox.append(event("grows", "RUNNING"))
+        one.outbox._work.forget("goes", 99)  # what the bound of the outbox does
+        return path
+
+    monkeypatch.setattr(spool.Spool, "write", meanwhile)
+    one.delivery.stop(5)
+    assert [found["eventType"] for found in spooled_events(tmp_path)] == ["START", "START", "START", "RUNNING"]
+    assert [file.lost for file in one.outbox.spool_files()] == [1, 0]
+
+
+def test_a_file_that_another_driver_has_claimed_is_not_written_again(driver, tmp_path, server):
+    one = driver("one")
+    server.always = 500
+    one.outbox.append(event("r"))
+    one.work(100)
+    driver("two").work(10)
+    one.work(600)
+    assert [".claimed-" in name for name in listed(tmp_path)] == [True]
+
+
+def test_a_file_that_can_t_be_removed_does_not_keep_the_others_from_being_written(driver, tmp_path, server):
+    one = driver("one", spool_seconds=1)
+    server.always = 500
+    one.outbox.append(event("arrives"))
+    one.work(10)
+    (name,) = listed(tmp_path)
+    os.remove(tmp_path / "spool" / name)
+    os.mkdir(tmp_path / "spool" / name)  # nobody removes a folder like a file, not even root
+    server.always = None
+    one.work(100)
+    assert name in one.delivery.status()["spool_trouble"]
+    server.always = 500
+    one.outbox.append(event("left"))
+    one.work(1)
+    one.delivery.stop(5)
+    os.rmdir(tmp_path / "spool" / name)
+    assert {found["run"]["runId"] for found in spooled_events(tmp_path)} == {"left"}
 
 
 def test_a_folder_that_can_t_be_used_is_told_and_hinders_nothing(driver, tmp_path, server):

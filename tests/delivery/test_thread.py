@@ -164,14 +164,16 @@ def test_a_worker_that_hangs_for_too_long_loses_it(outbox, server, record, start
 
 LEADER = """
 import sys, time
-from adb_lineage.delivery import Delivery
+from adb_lineage.delivery import Delivery, DeliveryOptions
 from adb_lineage.outbox import Outbox
 from adb_lineage.record import Record
 from tests.delivery.small_catalog import SmallCatalog
 from tests.delivery.small_translate import translate
 folder, port = sys.argv[1:]
 outbox = Outbox(folder + "/outbox.db")
-delivery = Delivery(outbox, translate, SmallCatalog(int(port)), Record(folder + "/record.db"))
+# A lease that no silence ends in time: only its death lets others follow.
+options = DeliveryOptions(lease_seconds=3600.0)
+delivery = Delivery(outbox, translate, SmallCatalog(int(port)), Record(folder + "/record.db"), options)
 delivery.start()
 while delivery.status()["state"] != "delivering":
     time.sleep(0.01)

@@ -1,9 +1,11 @@
 """With the real rooms: outbox, translation, Purview client over HTTP, the local catalog in a process of its own."""
 import json
+import os
 import pathlib
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -61,11 +63,11 @@ def processes(catalog):
     return [one for one in picture(catalog.path)["entities"] if one[0].startswith("databricks_process ")]
 
 
-def command(driver, *arguments):
+def command(driver, *arguments, **more):
     """`adb-lineage …` as a user runs it, on the driver's disk."""
     environment = {"ADB_LINEAGE_ENDPOINT": driver.settings.endpoint, "ADB_LINEAGE_AUTH": "none",
                    "ADB_LINEAGE_DATA_DIR": driver.settings.data_dir, "PYTHONPATH": ".", "PATH": "/usr/bin:/bin",
-                   "HOME": driver.settings.data_dir, **ENVIRONMENT}
+                   "HOME": driver.settings.data_dir, **ENVIRONMENT, **more}
     return subprocess.run([sys.executable, "-m", "adb_lineage", *arguments], env=environment, capture_output=True,
                           text=True, timeout=300)
 
@@ -303,6 +305,28 @@ def test_the_replay_command_says_what_did_not_arrive(driver, tmp_path):
     assert missing.returncode == 2 and "nothing can't be read" in missing.stderr
 
 
+def test_replay_deletes_only_files_of_which_nothing_would_be_lost(driver, tmp_path):
+    some = list(events(3, 1))
+    whole, torn = tmp_path / "whole.ndjson", tmp_path / "torn.ndjson"
+    write_events(whole, some[:2])
+    torn.write_text("{torn\n" + json.dumps(some[2]) + "\n" + json.dumps(some[3]) + "\n")
+    old = driver("old")
+    for event in some[4:]:
+        old.outbox.append(event)
+    old.close()
+    one = driver()
+    result = command(one, "replay", str(whole), str(torn), old.outbox.path, "--delete")
+    assert "3 runs: 3 arrived, 0 not" in result.stdout
+    assert (whole.exists(), torn.exists(), os.path.exists(old.outbox.path)) == (False, True, True)
+
+
+def test_replay_of_a_preview_is_refused(driver, tmp_path):
+    path = write_events(tmp_path / "spool.ndjson", list(events(1, 1)))
+    result = command(driver(), "replay", path, "--delete", ADB_LINEAGE_MODE="preview")
+    assert result.returncode == 2 and "mode is preview" in result.stderr and "adb-lineage plan" in result.stderr
+    assert os.path.exists(path)
+
+
 def test_the_dead_command_lists_shows_retries_and_drops(driver, catalog):
     one = driver()
     some = list(events(3, 1))
@@ -320,6 +344,11 @@ def test_the_dead_command_lists_shows_retries_and_drops(driver, catalog):
     listed = command(one, "dead", "list")
     assert listed.returncode == 0 and listed.stdout.count("translation failed: ValueError: rules file is broken") == 3
     assert json.loads(command(one, "dead", "list", "--json").stdout.splitlines()[0])["runId"] in ids
+    with closing(sqlite3.connect(one.outbox.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        for action in ("drop", "retry"):
+            locked = command(one, "dead", action, ids[0])
+            assert locked.returncode == 2 and "locked" in locked.stderr and locked.stdout == ""
     shown = command(one, "dead", "show", ids[0])
     assert [json.loads(line) for line in shown.stdout.splitlines()] == some[:2]
     retried = command(one, "dead", "retry", ids[0])

@@ -177,3 +177,17 @@ for index in range(10**6):
         promised = {f"{round_}-{line.strip()}" for line in lines if line.endswith("\n")}
         assert promised <= kept
         assert len(kept - promised) <= 1
+
+
+def test_the_lease_never_empties_the_log_of_what_was_flushed(tmp_path):
+    """A machine that dies can't be had in a test: what is seen is that the log only grows by the lease, not shrinks."""
+    outbox = Outbox(str(tmp_path / "outbox.db"))
+    outbox.append(event("r", kept=os.urandom(3 << 20).hex()))
+    log = tmp_path / "outbox.db-wal"
+    before = log.stat().st_size
+    moved = (tmp_path / "outbox.db").stat().st_mtime_ns
+    for _ in range(1200):
+        assert outbox.hold("me", 10)
+    assert log.stat().st_size > before and (tmp_path / "outbox.db").stat().st_mtime_ns == moved
+    outbox.close()
+    assert not log.exists()

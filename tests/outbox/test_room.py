@@ -112,3 +112,20 @@ def test_an_event_longer_than_all_the_room_is_given_up_and_nothing_else_is_lost(
     with pytest.raises(GiveUp, match="too long"):
         outbox.append(event("huge", inputs=[random_text(BOUND * 2)]))
     assert len(take_all(outbox)) == 5
+
+
+def test_the_newest_event_finds_room_while_all_the_others_are_being_delivered(tmp_path):
+    outbox = Outbox(str(tmp_path / "outbox.db"), max_bytes=1 << 20, synchronous="OFF")
+    database, filled = outbox._inbox.database, 0
+    while not filled or database.run(database.used_bytes) < (1 << 20) - (64 << 10):
+        outbox.append(event(f"r{filled}", inputs=[os.urandom(20_000).hex()]))
+        filled += 1
+    taken = outbox.take("me", runs=1000, lease_seconds=60, max_bytes=1 << 30)
+    assert len(taken) == filled
+    fresh = [f"fresh{index}" for index in range(5)]
+    for run in fresh:
+        outbox.append(event(run, inputs=[os.urandom(60_000).hex()]))
+    assert outbox.take("me", runs=0, lease_seconds=60) == []
+    outbox.delivered(tokens(taken))
+    found = {run.run_id for run in outbox.take("me", runs=1000, lease_seconds=60, max_bytes=1 << 30)}
+    assert found == set(fresh) and outbox.counts()["dead"] == 0

@@ -9,6 +9,7 @@ import pytest
 
 from adb_lineage.errors import FixNeeded, GiveUp
 from adb_lineage.outbox import Outbox
+from adb_lineage.outbox.model import VERSION
 from tests.outbox.events import event, tokens
 
 
@@ -57,8 +58,33 @@ def test_an_event_that_neither_file_nor_memory_takes_is_an_error_for_the_caller_
         outbox.append(event("r", inputs=[os.urandom(300_000).hex()]))
 
 
+def test_what_comes_to_memory_while_it_is_emptied_is_not_lost(tmp_path, monkeypatch):
+    outbox = Outbox(str(tmp_path / "outbox.db"))
+    append = outbox._inbox.append
+    answers = ["full", "full", "", "meanwhile", "full"]
+
+    def often_full(envelopes, **more):
+        answer = answers.pop(0) if answers else ""
+        if answer == "full":
+            raise sqlite3.OperationalError("database or disk is full")
+        result = append(envelopes, **more)
+        if answer == "meanwhile":
+            outbox.append(event("r", "COMPLETE"))  # another thread, which finds the disk full
+        return result
+
+    monkeypatch.setattr(outbox._inbox, "append", often_full)
+    outbox.append(event("r", "START"))
+    outbox.append(event("r", "RUNNING"))
+    outbox.append(event("other"))
+    monkeypatch.setattr(outbox._inbox, "append", append)
+    (run,) = [run for run in take(outbox) if run.run_id == "r"]
+    assert [found["eventType"] for found in run.events] == ["START", "RUNNING", "COMPLETE"]
+
+
 @pytest.mark.parametrize(
-    "damage", ["garbage", "truncated", "zeroes in the middle", "another program's", "later layout"]
+    "damage",
+    ["garbage", "truncated", "zeroes in the middle", "another program's", "another program's of our version",
+     "later layout"],
 )
 def test_a_broken_file_is_set_aside_and_work_goes_on(tmp_path, damage):
     path = tmp_path / "outbox.db"
@@ -74,12 +100,12 @@ def test_a_broken_file_is_set_aside_and_work_goes_on(tmp_path, damage):
     elif damage == "zeroes in the middle":
         content[4096:] = bytes(len(content) - 4096)
     path.write_bytes(content)
-    if damage == "another program's":
+    if damage.startswith("another program's"):
         path.unlink()
-    if damage in ("another program's", "later layout"):
+    if damage.startswith("another program's") or damage == "later layout":
         with sqlite3.connect(path) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS theirs(x)")
-            connection.execute("PRAGMA user_version = 99")
+            connection.execute(f"PRAGMA user_version = {VERSION if damage.endswith('our version') else 99}")
         connection.close()
     outbox = Outbox(str(path))
     outbox.append(event("fresh"))

@@ -43,7 +43,8 @@ class Fault:
 
     kind: str
     """`drop`: closed without an answer; `lost`: done, then closed; `reset`: RST; `half`: cut in the middle;
-    `delay`: answered after `seconds`; `status`: answered with `status`, `headers`, `body`."""
+    `endless`: an answer that goes on until the client leaves; `delay`: answered after `seconds`;
+    `status`: answered with `status`, `headers`, `body`."""
     times: int = 1
     fits: Callable[[Request], bool] = lambda request: True
     status: int = 0
@@ -158,6 +159,12 @@ class FaultServer:
             body = given if isinstance(given, bytes) else b"" if given is None else json.dumps(given).encode()
             self._write(handler, fault.status, fault.headers, body)
             return
+        if kind == "endless":
+            handler.send_response(200)
+            handler.send_header("Transfer-Encoding", "chunked")
+            handler.end_headers()
+            while True:  # until the client closes its end: a ConnectionError
+                handler.wfile.write(b"400\r\n" + b" " * 1024 + b"\r\n")
         code, headers, body = self.backend(request)
         if kind == "lost":
             self._cut(handler, rst=False)

@@ -5,8 +5,9 @@ import gzip
 import json
 import socket
 import threading
+import tracemalloc
 from pathlib import Path
-from typing import Any, Callable, Iterator, List
+from typing import Any, Callable, Dict, Iterator, List
 
 import certificates
 import pytest
@@ -130,6 +131,51 @@ def test_an_empty_answer_is_none(front: FaultServer, make: Callable[..., PooledA
 def test_a_compressed_answer_is_read(make: Callable[..., PooledAtlasClient]) -> None:
     with FaultServer(lambda r: (200, {"Content-Encoding": "gzip"}, gzip.compress(b'{"a": 1}'))) as server:
         assert make(server.url).get_all_typedefs() == {"a": 1}
+
+
+def test_an_answer_that_unpacks_to_more_than_memory_may_hold_is_not_read(
+    make: Callable[..., PooledAtlasClient]
+) -> None:
+    bomb = gzip.compress(b" " * (64 << 20))
+    with FaultServer(lambda r: (200, {"Content-Encoding": "gzip"}, bomb)) as server:
+        tracemalloc.start()
+        with pytest.raises(RetryLater, match="an answer of more than 1000000 bytes"):
+            make(server.url, answer_bytes=1_000_000).get_all_typedefs()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+class Ticking(FakeClock):
+    """A second goes by with each look at the clock."""
+
+    def monotonic(self) -> float:
+        self.pass_by(1.0)
+        return super().monotonic()
+
+
+@pytest.mark.parametrize("limits, message", [
+    ({"answer_bytes": 100_000}, "an answer of more than 100000 bytes"),
+    ({"answer_seconds": 30.0}, "time-out an answer that has not ended after 30 s"),
+])
+def test_an_answer_that_never_ends_is_left(
+    front: FaultServer, limits: Dict[str, Any], message: str
+) -> None:
+    clock = Ticking()
+    options = PurviewOptions(front.url, rate=1e9, tries=2, **limits)
+    client = PooledAtlasClient(options, Http(options, FixedHeader("none", None), Governor(options, clock), clock))
+    front.fail(Fault("endless", times=2))
+    with pytest.raises(RetryLater, match=message):
+        client.get_all_typedefs()
+    client.http.close()
+
+
+@pytest.mark.parametrize("code", [200, 500])
+def test_an_answer_too_deep_for_a_parser_is_no_answer(
+    front: FaultServer, make: Callable[..., PooledAtlasClient], code: int
+) -> None:
+    front.fail(status(code, b"[" * 100_000))
+    assert make(front.url).get_all_typedefs()["method"] == "GET"
 
 
 @pytest.mark.parametrize("kind", ["drop", "reset", "half", "lost"])

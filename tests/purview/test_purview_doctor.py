@@ -104,6 +104,19 @@ def test_a_certificate_that_is_not_trusted_and_one_that_is(tmp_path: Path, clock
             assert ("ca_bundle" in check.mend) == (result == "fail")
 
 
+def test_a_ca_bundle_that_is_none(tmp_path: Path, clock: FakeClock) -> None:
+    text = tmp_path / "text.pem"
+    text.write_text("no certificate")
+    files = certificates.make(tmp_path)
+    with FaultServer(lambda r: (200, {}, b"{}"), files.context()) as secure:
+        for bundle in (str(text), str(tmp_path / "nothing.pem")):
+            options = PurviewOptions(secure.url, auth="none", ca_bundle=bundle)
+            with PurviewCatalog(options, FixedHeader("none", None), clock=clock) as catalog:
+                checks = examine(catalog)
+            assert checks["tls"].outcome == "fail" and bundle in checks["tls"].found and "PEM" in checks["tls"].mend
+            assert checks["time"].outcome == "warn" and checks["read"].outcome == "skip"
+
+
 @pytest.mark.parametrize("skew, words", [(7_200.0, r"72\d\d s ahead of"), (-7_200.0, r"7[12]\d\d s behind")])
 def test_a_clock_that_is_wrong(healthy: World, skew: float, words: str) -> None:
     healthy.clock.jump(skew)

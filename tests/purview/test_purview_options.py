@@ -18,7 +18,11 @@ REMOTE = "https://acct.purview.azure.com"
         ({"endpoint": "acct"}, ["endpoint", "'acct'"]),
         ({"endpoint": "ftp://x"}, ["endpoint", "ftp"]),
         ({"endpoint": f"{REMOTE}/datamap"}, ["endpoint", "atlas_prefix"]),
-        ({"endpoint": "https://u:p4ss@acct.purview.azure.com"}, ["endpoint"]),
+        ({"endpoint": "https://u:p4ss@acct.purview.azure.com"}, ["endpoint", "username"]),
+        ({"endpoint": "https://:p4ss@acct.purview.azure.com"}, ["endpoint", "username"]),
+        ({"endpoint": "u:p4ss@acct.purview.azure.com"}, ["endpoint", "acct.purview.azure.com"]),
+        ({"endpoint": f"{REMOTE}:99999"}, ["endpoint", "99999"]),
+        ({"endpoint": "https://[::1"}, ["endpoint", "[::1"]),
         ({"endpoint": "http://acct.purview.azure.com"}, ["endpoint", "not encrypted"]),
         ({"flavour": "unity"}, ["flavour", "'unity'", "purview, atlas"]),
         ({"auth": "magic"}, ["auth", "'magic'", "client_secret"]),
@@ -79,3 +83,8 @@ def test_scope_and_authority_follow_the_cloud_unless_told() -> None:
     assert options.authority_host == "login.microsoftonline.com"
     own = PurviewOptions(REMOTE, audience="https://purview.azure.com/", authority="login.own")
     assert own.scope == "https://purview.azure.com/.default" and own.authority_host == "login.own"
+
+
+@pytest.mark.parametrize("proxy", ["http://user:p4ss%2F@proxy:8080", "user:p4ss%2F@proxy:8080"])
+def test_the_password_of_a_proxy_is_a_secret(proxy: str) -> None:
+    assert PurviewOptions(REMOTE, proxy=proxy).secrets == ("p4ss%2F", "p4ss/")
