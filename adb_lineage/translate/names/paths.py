@@ -72,8 +72,8 @@ def path_facts(path: str) -> Dict[str, str]:
 
     `path` the clean path · `leaf` its last segment · `folder` the same path, unless it is surely a file · `parent` the
     folder that a file or partition lies in · `spark_set` the resource set of the Spark files in it · `pattern` the
-    resource set of numbered or dated files and folders · `encoded` the path with braces percent-encoded, as Purview
-    stores names that are no resource sets, where it has braces.
+    resource set of numbered or dated files and folders · `encoded` the path as Purview's normalization spells it
+    (braces percent-encoded, no spaces around segments, the ending of a file in lower case), where that differs.
     """
     path = clean_path(path)
     if not path:
@@ -96,6 +96,16 @@ def path_facts(path: str) -> Dict[str, str]:
             pattern = "/".join([*_folder_patterns(base), SPARK_SET])
         if pattern not in (path, facts["spark_set"]):
             facts["pattern"] = pattern
-    if "{" in path or "}" in path:
-        facts["encoded"] = path.replace("{", "%7B").replace("}", "%7D")
+    encoded = _normalized(segments, has_file_ending)
+    if encoded != path:
+        facts["encoded"] = encoded
     return facts
+
+
+def _normalized(segments: List[str], is_file: bool) -> str:
+    """A path as Purview stores names that are no resource sets; see section 2.18 of the Purview reference."""
+    path = "/".join([segment.strip() for segment in segments])
+    if is_file:
+        stem, dot, ending = path.rpartition(".")
+        path = stem + dot + ending.lower()
+    return path.replace("{", "%7B").replace("}", "%7D") if "{" in path or "}" in path else path
