@@ -126,7 +126,10 @@ def test_rules_test(capsys, tmp_path):
     assert "case 2: s3://b x: type is 'aws_s3_v2_object', expected 'y'" in out
     assert out.endswith("2 cases, 1 failed\n")
     for text, reason in (("- 7", "a case is a mapping"), ("- {namespace: a, nmae: b}", "unknown key 'nmae'"),
-                         ("- {namespace: a, parents: [x]}", "is not one"), (": :", "not YAML")):
+                         ("- {namespace: a, parents: [x]}", "is not one"), (": :", "not YAML"),
+                         ("{}", "no cases"), ("- {namespace: a, name: b}", "case 1: nothing is expected"),
+                         ("{defaults: [1], x: [{namespace: a, type: t}]}", "defaults are a mapping"),
+                         ("- {namespace: a, type: t, placeholder: 'no'}", "placeholder is 'no', not true or false")):
         cases.write_text(text)
         status, _, err = run(capsys, "rules", "test", cases)
         assert status == 2
