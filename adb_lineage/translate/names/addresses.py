@@ -13,15 +13,20 @@ Parameters = Dict[str, str]
 PATH_SCHEMES = ("abfs", "wasb", "adl:", "s3", "gs:", "hdfs:", "dbfs", "file", "http")
 """Beginnings of namespaces that are storage: they hold no parameters, and an `@` there is no end of credentials."""
 
-_USER = re.compile(r"(?<=//)[^/@?;:,=]*@")
-# A password may have a slash or an @; what follows a port is none.
-_CREDENTIALS = re.compile(r"(?<=//)[^/@?;:]*:(?!\d+(?:[/,;?]|$))[^;?]*@")
-_ORACLE_LOGIN = re.compile(r"(?P<driver>\boracle:(?:thin|oci\d?):)(?:\"[^\"]*\"|[^@\"])*@", re.IGNORECASE)
+# All are tried at the beginning alone: a namespace may be as long as it likes. A password may have a slash or an @, and
+# what follows a port is none.
+_CREDENTIALS = re.compile(
+    r"(?P<scheme>[a-z0-9+.:-]*//)(?:[^/@?;:]*:(?!\d+(?:[/,;?]|$))[^;?]*|[^/@?;:,=]*)@", re.IGNORECASE
+)
+_ORACLE_LOGIN = re.compile(
+    r"(?P<scheme>(?:jdbc:)?oracle:(?:thin|oci\d?):)(?:\"[^\"]*\"|[^@\"])*@", re.IGNORECASE
+)
 _ORACLE_DRIVER = re.compile(r"oracle:(?:thin|oci\d?):@?(?:(?:\w+:)?//)?", re.IGNORECASE)
 _PARAMETERS = re.compile(r"[;?]|:(?=[A-Za-z]\w*=)")  # Db2 has `/database:key=value;`
 _SEPARATORS = re.compile(r"[;&?]")
 # Oracle's connect descriptor `(ADDRESS=(HOST=h)(PORT=1))…`, MySQL's `address=(host=h)(port=1)` and `(host=h,port=1)`
 _DESCRIBED = re.compile(r"[(,]\s*(?P<key>host|port|service_name|sid)\s*=\s*(?P<value>[^\s(),]+)", re.IGNORECASE)
+# `mysql:replication://`, `mysql+srv://`, `redshift:iam://`
 _SUBPROTOCOL = re.compile(r"(?P<scheme>mysql|mariadb|redshift)(?::[\w-]+|\+srv)(?=://)", re.IGNORECASE)
 _SCHEME = re.compile(r"[a-z0-9+.-]+", re.IGNORECASE)
 
@@ -30,7 +35,11 @@ def without_credentials(namespace: str) -> str:
     """A namespace without user and password in front of its host, however the driver writes them."""
     if namespace.lower().startswith(PATH_SCHEMES):
         return namespace
-    return _ORACLE_LOGIN.sub(r"\g<driver>@", _USER.sub("", _CREDENTIALS.sub("", namespace)))
+    login = _ORACLE_LOGIN.match(namespace)
+    if login is not None:
+        return login["scheme"] + "@" + namespace[login.end():]
+    login = _CREDENTIALS.match(namespace)
+    return namespace if login is None else login["scheme"] + namespace[login.end():]
 
 
 def plain_address(namespace: str) -> Tuple[str, Parameters]:
@@ -42,9 +51,15 @@ def plain_address(namespace: str) -> Tuple[str, Parameters]:
         namespace = namespace[5:]
     if namespace.lower().startswith(PATH_SCHEMES):
         return namespace, {}
-    head, *rest = _PARAMETERS.split(_ORACLE_DRIVER.sub("oracle://", without_credentials(namespace)), maxsplit=1)
+    namespace = without_credentials(namespace)
+    driver = _ORACLE_DRIVER.match(namespace)
+    if driver is not None:
+        namespace = "oracle://" + namespace[driver.end():]
+    head, *rest = _PARAMETERS.split(namespace, maxsplit=1)
     parameters = _parameters(_SEPARATORS.split(rest[0])) if rest else {}
-    head = _SUBPROTOCOL.sub(r"\g<scheme>", head)  # `mysql:replication://`, `redshift:iam://`
+    subprotocol = _SUBPROTOCOL.match(head)
+    if subprotocol is not None:
+        head = subprotocol["scheme"] + head[subprotocol.end():]
     if "(" in head:
         head = _described(head)
     read = _DIALECTS.get(head.partition(":")[0].lower())

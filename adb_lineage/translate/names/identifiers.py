@@ -15,6 +15,7 @@ _PART = re.compile(
     )\s*(?:\.|$)""",
     re.VERBOSE | re.DOTALL,
 )
+_QUERY_SIGN = re.compile(r"[\s(]")
 # `(select …) q` or `select …`, perhaps after the database or schema that an agent put before whatever the user gave
 _QUERY = re.compile(
     r"""(?P<prefix>(?:(?:[^.\s()\["`]+|\[[^\]]*\]|"[^"]*"|`[^`]*`)\.){0,2})
@@ -30,6 +31,8 @@ class NotAnIdentifier(ValueError):
 
 def split_query(name: str) -> Optional[Tuple[str, str]]:
     """What stands before a query in a dataset's name (`db.` or nothing), and the query; None for a table's name."""
+    if _QUERY_SIGN.search(name) is None:
+        return None
     found = _QUERY.match(name)
     return None if found is None else (found["prefix"], name[found.start("query"):])
 

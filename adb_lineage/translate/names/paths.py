@@ -18,6 +18,7 @@ _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE
 _DATE = re.compile(r"(?<!\d)(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)")
 _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"(?:19|20)\d\d$")
+_UNUSUAL = re.compile(r"[{}\s]")
 _SLASHES = re.compile(r"//+")
 SPARK_SET = "{SparkPartitions}"
 
@@ -96,9 +97,10 @@ def path_facts(path: str) -> Dict[str, str]:
             pattern = "/".join([*_folder_patterns(base), SPARK_SET])
         if pattern not in (path, facts["spark_set"]):
             facts["pattern"] = pattern
-    encoded = _normalized(segments, has_file_ending)
-    if encoded != path:
-        facts["encoded"] = encoded
+    if _UNUSUAL.search(path) is not None or (has_file_ending and not leaf.islower()):
+        encoded = _normalized(segments, has_file_ending)
+        if encoded != path:
+            facts["encoded"] = encoded
     return facts
 
 
@@ -108,4 +110,4 @@ def _normalized(segments: List[str], is_file: bool) -> str:
     if is_file:
         stem, dot, ending = path.rpartition(".")
         path = stem + dot + ending.lower()
-    return path.replace("{", "%7B").replace("}", "%7D") if "{" in path or "}" in path else path
+    return path.replace("{", "%7B").replace("}", "%7D")

@@ -184,9 +184,10 @@ class _BoundRule:
 
         OpenLineage's agent also puts the database before its `COMPLEX`, where the namespace does not tell it.
         """
-        prefix, dot, last = name.rpartition(".")
-        if last == COMPLEX and (not dot or ("." not in prefix and levels.agent_tells_database(self._given))):
-            return prefix + dot, last
+        if name.endswith(COMPLEX):
+            prefix, dot, last = name.rpartition(".")
+            if last == COMPLEX and (not dot or ("." not in prefix and levels.agent_tells_database(self._given))):
+                return prefix + dot, last
         return split_query(name)
 
     def _query_asset(self, prefix: str, query: str, levels: Levels, values: Values) -> Outcome:
