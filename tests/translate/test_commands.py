@@ -156,6 +156,8 @@ TYPEDEFS = {"entityDefs": [
         "qualifiedNamePattern": "mssql://(?<Workspace>[^/]+).sql.azuresynapse.net/(?<Database>[^/]+)/(?<Schema>[^/]+)/"
                                 "(?<View>[^/]+)$",
         "qualifiedNameSample": "mssql://workspace.sql.azuresynapse.net/mydedicate/dbo/testView"})),
+    entity_def("azure_synapse_dedicated_sql_table", json.dumps({
+        "qualifiedNamePattern": "mssql://(?<Workspace>[^/]+).sql.azuresynapse.net/(?<Table>.+)$"})),
     entity_def("oracle_table", ORACLE),
     entity_def("looker_look", json.dumps({"qualifiedNamePattern": "looker://(?<Server>[^/]+)/looks/(?<Look>[^/]+)$"})),
     entity_def("teradata_table", json.dumps({"qualifiedNamePattern": "x", "qualifiedNameSample": "does not fit"})),
@@ -174,6 +176,7 @@ def test_import_typedefs(capsys, tmp_path):
     assert "passed over teradata_table: does not fit its own sample" in err
     assert "passed over mongodb_collection: bad pattern" in err
     assert "looker" not in out
+    assert "usgovcloudapi" not in out
     assert name(capsys, "oracle://ora:1521", "SVC.HR.EMP", "--rules", rules)["qualifiedName"] == "oracle://ora/HR/EMP"
 
 

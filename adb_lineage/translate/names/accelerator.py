@@ -8,6 +8,7 @@ repeated, and only that differs from what the accelerator named:
 - SQL names are parsed as identifiers: brackets, quotes, three and four parts;
 - PostgreSQL and MySQL need no port, bear a query string and are known under OpenLineage's newer spelling too;
 - Hive warehouse paths may have dots and partitions; brackets and `=` in storage paths are plain characters;
+- `COMPLEX`, which stands for a query, keeps its name and is marked as a placeholder; credentials are no host;
 - a token that a dataset does not have makes the one rule fail, not the whole event.
 """
 from __future__ import annotations
