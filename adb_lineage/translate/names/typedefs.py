@@ -15,7 +15,6 @@ from adb_lineage.translate.names.cases import Case
 from adb_lineage.translate.names.engine import NameEngine
 from adb_lineage.translate.names.rulefile import compile_pattern
 
-
 _SOVEREIGN = re.compile(r"\.(?:chinacloudapi\.cn|usgovcloudapi\.net|cloudapi\.de|azure\.(?:cn|us))\b")
 """Examples of other clouds than the public one differ from its patterns in their suffix, which tells nothing."""
 
