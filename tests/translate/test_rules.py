@@ -111,6 +111,7 @@ def test_a_host_is_renamed_wherever_the_driver_has_it(namespace, name, expected)
         "jdbc:teradata://td/PASSWORD=geheim,USER=u", "jdbc:mysql://(host=h,port=3306,user=u,password=geheim)/db",
         "postgresql://u:geh/eim@h:5432/db", "sqlserver://h:1433;user=u;password=geheim;database=d",
         "jdbc:vertica://u:geheim@h/db?password=geheim", "redis://:geheim@h:6379", "nosuch:h:password=geheim",
+        "s3a://AKIA:geh/eim@bucket", "https://u:geheim@es.corp:9200", "hdfs://u:geheim@nn:8020",
     ],
 )
 @pytest.mark.parametrize("rules", ["deployed.json", "legacy-settings.json", None])

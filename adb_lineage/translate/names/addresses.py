@@ -11,7 +11,10 @@ from typing import Callable, Dict, List, Tuple
 Parameters = Dict[str, str]
 
 PATH_SCHEMES = ("abfs", "wasb", "adl:", "s3", "gs:", "hdfs:", "dbfs", "file", "http")
-"""Beginnings of namespaces that are storage: they hold no parameters, and an `@` there is no end of credentials."""
+"""Beginnings of namespaces that are storage, which hold no parameters."""
+
+_CONTAINER_SCHEMES = ("abfs", "wasb")
+"""What stands before the `@` there is a container and not a user."""
 
 # All are tried at the beginning alone: a namespace may be as long as it likes. A password may have a slash or an @, and
 # what follows a port is none.
@@ -33,7 +36,7 @@ _SCHEME = re.compile(r"[a-z0-9+.-]+", re.IGNORECASE)
 
 def without_credentials(namespace: str) -> str:
     """A namespace without user and password in front of its host, however the driver writes them."""
-    if namespace.lower().startswith(PATH_SCHEMES):
+    if "@" not in namespace or namespace.lower().startswith(_CONTAINER_SCHEMES):
         return namespace
     login = _ORACLE_LOGIN.match(namespace)
     if login is not None:
@@ -45,13 +48,13 @@ def without_credentials(namespace: str) -> str:
 def plain_address(namespace: str) -> Tuple[str, Parameters]:
     """A namespace as `scheme://host[:port][/database]`, and its `key=value` parameters by lower-case key.
 
-    `databaseName` comes back as `database`. Namespaces of storage come back as they are.
+    `databaseName` comes back as `database`. Namespaces of storage keep what follows their host.
     """
     if namespace[:5].lower() == "jdbc:":
         namespace = namespace[5:]
+    namespace = without_credentials(namespace)
     if namespace.lower().startswith(PATH_SCHEMES):
         return namespace, {}
-    namespace = without_credentials(namespace)
     driver = _ORACLE_DRIVER.match(namespace)
     if driver is not None:
         namespace = "oracle://" + namespace[driver.end():]
