@@ -143,7 +143,10 @@ def test_rules_test(capsys, tmp_path):
     assert "case 2: s3://b x: type is 'aws_s3_v2_object', expected 'y'" in out
     assert out.endswith("2 cases, 1 failed\n")
     for text, reason in (("- 7", "a case is a mapping"), ("- {namespace: a, nmae: b}", "unknown key 'nmae'"),
-                         ("- {namespace: a, parents: [x]}", "is not one"), (": :", "not YAML")):
+                         ("- {namespace: a, parents: [x]}", "is not one"), (": :", "not YAML"),
+                         ("{}", "no cases"), ("- {namespace: a, name: b}", "case 1: nothing is expected"),
+                         ("{defaults: [1], x: [{namespace: a, type: t}]}", "defaults are a mapping"),
+                         ("- {namespace: a, type: t, placeholder: 'no'}", "placeholder is 'no', not true or false")):
         cases.write_text(text)
         status, _, err = run(capsys, "rules", "test", cases)
         assert status == 2
@@ -170,6 +173,8 @@ TYPEDEFS = {"entityDefs": [
         "qualifiedNamePattern": "mssql://(?<Workspace>[^/]+).sql.azuresynapse.net/(?<Database>[^/]+)/(?<Schema>[^/]+)/"
                                 "(?<View>[^/]+)$",
         "qualifiedNameSample": "mssql://workspace.sql.azuresynapse.net/mydedicate/dbo/testView"})),
+    entity_def("azure_synapse_dedicated_sql_table", json.dumps({
+        "qualifiedNamePattern": "mssql://(?<Workspace>[^/]+).sql.azuresynapse.net/(?<Table>.+)$"})),
     entity_def("oracle_table", ORACLE),
     entity_def("looker_look", json.dumps({"qualifiedNamePattern": "looker://(?<Server>[^/]+)/looks/(?<Look>[^/]+)$"})),
     entity_def("teradata_table", json.dumps({"qualifiedNamePattern": "x", "qualifiedNameSample": "does not fit"})),
@@ -188,6 +193,7 @@ def test_import_typedefs(capsys, tmp_path):
     assert "passed over teradata_table: does not fit its own sample" in err
     assert "passed over mongodb_collection: bad pattern" in err
     assert "looker" not in out
+    assert "usgovcloudapi" not in out
     assert name(capsys, "oracle://ora:1521", "SVC.HR.EMP", "--rules", rules)["qualifiedName"] == "oracle://ora/HR/EMP"
 
 

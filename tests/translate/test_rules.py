@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from adb_lineage.errors import SettingsError
 from adb_lineage.translate.names import NameEngine, RuleError, default_rules, load_rules, parse_rules
 from adb_lineage.translate.names.hosts import Hosts
-from adb_lineage.translate.names.identifiers import Levels, NotAnIdentifier, is_query, split_identifier
+from adb_lineage.translate.names.identifiers import Levels, NotAnIdentifier, split_identifier, split_query
 from adb_lineage.translate.names.mounts import Mounts
 from adb_lineage.translate.names.paths import path_facts, segment_pattern
 from adb_lineage.translate.names.template import Template
@@ -85,6 +85,41 @@ def test_renaming_a_host_is_one_line():
     engine = NameEngine(parse_rules("hosts: {10.1.2.3: sqlprod.database.windows.net}"))
     asset = engine.name_dataset("sqlserver://10.1.2.3:1433", "db.dbo.t")
     assert asset.name == ("azure_sql_table", "mssql://sqlprod.database.windows.net/db/dbo/t")
+
+
+@pytest.mark.parametrize(
+    ("namespace", "name", "expected"),
+    [
+        (r"sqlserver://10.0.0.4\PROD:1433;databaseName=d", "t", "mssql://db.corp/PROD/d/dbo/t"),
+        ("sqlserver://;serverName=10.0.0.4;databaseName=d", "t", "mssql://db.corp/MSSQLSERVER/d/dbo/t"),
+        ("oracle:thin:@10.0.0.4:1521:XE", "HR.T", "oracle://db.corp/XE/HR/T"),
+        ("jdbc:oracle:thin:scott/tiger@//10.0.0.4:1521/XE", "HR.T", "oracle://db.corp/XE/HR/T"),
+        ("oracle:thin:@(DESCRIPTION=(ADDRESS=(HOST=10.0.0.4))(CONNECT_DATA=(SID=S)))", "HR.T", "oracle://db.corp/S/HR/T"),
+        ("mysql://address=(host=10.0.0.4)(port=33)(password=p)/db", "t", "mysql://servers/db.corp:33/dbs/db/tables/t"),
+    ],
+)
+def test_a_host_is_renamed_wherever_the_driver_has_it(namespace, name, expected):
+    engine = NameEngine(parse_rules("hosts: {10.0.0.4: db.corp}"))
+    assert engine.name_dataset(namespace, name).name.qualified_name == expected
+
+
+@pytest.mark.parametrize(
+    "namespace",
+    [
+        "jdbc:oracle:thin:scott/geheim@//ora:1521/XE", 'jdbc:oracle:thin:scott/"geh@eim"@ora:1521:XE',
+        "jdbc:db2://h:50000/S:password=geheim;user=u;", "jdbc:db2://h:50000/S:user=u;password=geheim;",
+        "jdbc:teradata://td/PASSWORD=geheim,USER=u", "jdbc:mysql://(host=h,port=3306,user=u,password=geheim)/db",
+        "postgresql://u:geh/eim@h:5432/db", "sqlserver://h:1433;user=u;password=geheim;database=d",
+        "jdbc:vertica://u:geheim@h/db?password=geheim", "redis://:geheim@h:6379", "nosuch:h:password=geheim",
+        "s3a://AKIA:geh/eim@bucket", "https://u:geheim@es.corp:9200", "hdfs://u:geheim@nn:8020",
+    ],
+)
+@pytest.mark.parametrize("rules", ["deployed.json", "legacy-settings.json", None])
+def test_no_password_gets_into_a_name(namespace, rules):
+    folder = ROOT / "tests" / "cases" / "names" / "accelerator"
+    engine = NameEngine(load_rules(folder / rules) if rules else default_rules())
+    for name in ("A.B", "A", "db.s.t", "(select 1) q"):
+        assert "eim" not in repr(engine.name_dataset(namespace, name))
 
 
 def test_example_of_the_documentation_works():
@@ -184,12 +219,20 @@ def test_levels(name, given_database, expected):
 
 
 @pytest.mark.parametrize(
-    ("text", "query"),
-    [("(select 1) q", True), (" SELECT a", True), ("with x as (select 1) select 2", True), ("selected", False),
-     ("select", False), ("orders", False), ("[select].t", False)],
+    ("name", "query"),
+    [
+        ("(select 1) q", ("", "(select 1) q")),
+        (" SELECT a", ("", "SELECT a")),
+        ("SELECT*from t", ("", "SELECT*from t")),
+        ("with x as (select 1) select 2", ("", "with x as (select 1) select 2")),
+        ("db.(select 1) q", ("db.", "(select 1) q")),
+        ("[d b].s.select 1", ("[d b].s.", "select 1")),
+        ("selected", None), ("select", None), ("orders", None), ("[select].t", None), ("call.records", None),
+        ("exec.t", None), ("db.with.t", None), ("a.b.c.(select 1) q", None),
+    ],
 )
-def test_queries(text, query):
-    assert is_query(text) is query
+def test_queries(name, query):
+    assert split_query(name) == query
 
 
 def test_templates():

@@ -8,6 +8,7 @@ repeated, and only that differs from what the accelerator named:
 - SQL names are parsed as identifiers: brackets, quotes, three and four parts;
 - PostgreSQL and MySQL need no port, bear a query string and are known under OpenLineage's newer spelling too;
 - Hive warehouse paths may have dots and partitions; brackets and `=` in storage paths are plain characters;
+- `COMPLEX`, which stands for a query, keeps its name and is marked as a placeholder; credentials are no host;
 - a token that a dataset does not have makes the one rule fail, not the whole event.
 """
 from __future__ import annotations
@@ -19,8 +20,16 @@ from functools import lru_cache
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.translate.names.identifiers import Levels, NotAnIdentifier, is_query, split_identifier
-from adb_lineage.translate.names.rules import COMPLEX, Bound, Outcome, RuleError, Values, last_segment
+from adb_lineage.translate.names.identifiers import Levels, NotAnIdentifier, split_identifier, split_query
+from adb_lineage.translate.names.rules import (
+    COMPLEX,
+    PLACEHOLDER_TYPE,
+    Bound,
+    Outcome,
+    RuleError,
+    Values,
+    last_segment,
+)
 
 _TOKEN = re.compile(
     r"(?:(?P<list>nameSpcBodyParts|nameSpcConParts|nameSpaceBodyJoinedBySlashFrom)(?:\[(?P<index>\d+)\])?"
@@ -29,6 +38,7 @@ _TOKEN = re.compile(
     r"|(?P<prefix>prefix)|(?P<workspace>AdbWorkspaceUrl))$"
 )
 _FIELD = re.compile(r"\{([^{}]*)\}")
+_LIST = re.compile(r'\s*(?:\{\s*"olToPurviewMappings"\s*:\s*)?\[', re.IGNORECASE)
 T = TypeVar("T")
 _OPERATORS = ("=", "!=", "contains", ">", "<")
 _STORAGE = ("abfs", "abfss", "wasb", "wasbs", "adl", "s3", "s3a", "s3n", "gs", "hdfs", "dbfs", "file")
@@ -172,6 +182,8 @@ def _server_tokens(prefix: str, connection: str, name: str, workspace: Optional[
     host = found["host"] if found else ""
     database = (found["database"] or "").strip("/") if found else ""
     told, parts = _levels(levels, name, {"database": database})
+    if prefix == "mysql" and database and not any(quote in name for quote in '["`'):
+        told, parts = {"database": database}, [name.strip("/")]  # in this spelling a dot was part of the name
     body = [host, (found["port"] if found else None) or port, told["database"]]
     return _Tokens(prefix, body, _labels(body), {}, [(".".join(parts), parts)], workspace)
 
@@ -180,7 +192,8 @@ def _levels(
     levels: Levels, name: str, given: Mapping[str, Optional[str]]
 ) -> Tuple[Mapping[str, str], Sequence[str]]:
     """The values of the levels, and the parts that the name itself has below the database."""
-    if name == COMPLEX or is_query(name):
+    database = given.get("database")
+    if split_query(name) is not None or (not database and name.endswith("." + COMPLEX)):
         raise _NoValue("the name is a query")
     name = name.strip("/")
     try:
@@ -224,10 +237,12 @@ class AcceleratorRule:
             return str(error.args[0])
         if not qualified_name:
             return "the template gives no text"
+        query = name == COMPLEX
         return Asset(
-            name=AssetName(self._type(qualified_name), qualified_name),
+            name=AssetName(PLACEHOLDER_TYPE if query else self._type(qualified_name), qualified_name),
             display_name=last_segment(qualified_name),
             rule=self.name,
+            placeholder=query,
         )
 
     def _type(self, qualified_name: str) -> str:
@@ -264,11 +279,18 @@ def load_accelerator_rules(text: str, origin: str) -> List[AcceleratorRule]:
     """
     content = _json(text, origin)
     if isinstance(content, dict):
-        content = next((value for key, value in content.items() if key.lower() == "oltopurviewmappings"), [content])
+        lists = [value for key, value in content.items() if key.lower() == "oltopurviewmappings"]
+        if not lists and not {"qualifiedName", "purviewDataType", "parserConditions"}.intersection(content):
+            keys = ", ".join(map(repr, content))
+            raise RuleError(f"{origin}, line 1: {keys} where 'olToPurviewMappings' is expected")
+        content = lists[0] if lists else [content]
     if not isinstance(content, list):
         raise RuleError(f"{origin}, line 1: 'olToPurviewMappings' is not a list")
-    lines = [text.count("\n", 0, found.start()) + 1 for found in re.finditer(r'\\?"qualifiedName\\?"', text)]
-    return [_rule(item, origin, lines[i] if i < len(lines) else 1, i + 1) for i, item in enumerate(content)]
+    places = _places(text)
+    return [
+        _Item(item, origin, number, text, *(places[number - 1] if number <= len(places) else (0, 0))).rule()
+        for number, item in enumerate(content, 1)
+    ]
 
 
 def _json(text: str, origin: str) -> Any:
@@ -283,35 +305,79 @@ def _json(text: str, origin: str) -> Any:
             raise RuleError(f"{origin}, line {line}: not JSON: {error}") from None
 
 
-def _rule(item: Any, origin: str, line: int, number: int) -> AcceleratorRule:
-    name = str(item.get("name") or f"rule {number}") if isinstance(item, dict) else f"rule {number}"
+def _places(text: str) -> List[Tuple[int, int]]:
+    """Where each rule begins and ends in the text; nothing where the text is one JSON string."""
+    places: List[Tuple[int, int]] = []
+    decoder = json.JSONDecoder()
+    opening = _LIST.match(text)
+    position = opening.end() if opening is not None else 0
+    while True:
+        position = len(text) - len(text[position:].lstrip(" \t\r\n,"))
+        try:
+            _, end = decoder.raw_decode(text, position)
+        except ValueError:
+            return places
+        places.append((position, end))
+        position = end
 
-    def error(reason: str) -> RuleError:
-        return RuleError(f"{origin}, line {line}: rule {name!r}: {reason}")
 
-    if not isinstance(item, dict):
-        raise error(f"{item!r} is not a mapping")
-    template, type_name = item.get("qualifiedName"), item.get("purviewDataType")
-    if not isinstance(template, str) or not template:
-        raise error("'qualifiedName' is missing")
-    if not isinstance(type_name, str) or not type_name:
-        raise error("'purviewDataType' is missing")
-    for token in _FIELD.findall(template):
-        if _TOKEN.match(token.strip()) is None:
-            raise error(f"qualifiedName: unknown token {{{token}}}")
-    conditions = []
-    for condition in item.get("parserConditions") or []:
+@dataclass(frozen=True)
+class _Item:
+    """One element of the mapping's list, and where it stands in the text."""
+
+    content: Any
+    origin: str
+    number: int
+    text: str
+    begin: int
+    end: int
+
+    def error(self, reason: str, key: str = "") -> RuleError:
+        """`reason` is about the value of `key`, at whose line it points where the rule has it."""
+        name = f"rule {self.number}"
+        if isinstance(self.content, dict):
+            name = str(self.content.get("name") or name)
+        found = self.text.find(f'"{key}"', self.begin, self.end) if key else -1
+        line = self.text.count("\n", 0, found if found >= 0 else self.begin) + 1
+        return RuleError(f"{self.origin}, line {line}: rule {name!r}: " + (f"{key}: {reason}" if key else reason))
+
+    def rule(self) -> AcceleratorRule:
+        """Raises `RuleError`."""
+        if not isinstance(self.content, dict):
+            raise self.error(f"{self.content!r} is not a mapping")
+        template, type_name = self._told("qualifiedName"), self._told("purviewDataType")
+        for token in _FIELD.findall(template):
+            if _TOKEN.match(token.strip()) is None:
+                raise self.error(f"unknown token {{{token}}}", "qualifiedName")
+        lone = re.search(r"[{}]", _FIELD.sub("", template))
+        if lone is not None:
+            raise self.error(f"lone {lone[0]!r} in {template!r}", "qualifiedName")
+        told = self.content.get("parserConditions") or []
+        if not isinstance(told, list):
+            raise self.error(f"{told!r} is not a list", "parserConditions")
+        conditions = [self._condition(condition) for condition in told]
+        template, type_name = _corrected(template, type_name, conditions)
+        name = str(self.content.get("name") or f"rule {self.number}")
+        return AcceleratorRule(name, tuple(conditions), template, type_name)
+
+    def _told(self, key: str) -> str:
+        value = self.content.get(key)
+        if not isinstance(value, str) or not value:
+            raise self.error(f"{key!r} is missing" if value is None else f"{key!r} is {value!r}, not a text")
+        return value
+
+    def _condition(self, condition: Any) -> Tuple[str, str, str]:
         if not isinstance(condition, dict):
-            raise error(f"parserConditions: {condition!r} is not a mapping")
+            raise self.error(f"{condition!r} is not a mapping", "parserConditions")
         token, operator, operand = (str(condition.get(key, "")) for key in ("op1", "compare", "op2"))
         token = token.strip().strip("{}").strip()
         if _TOKEN.match(token) is None:
-            raise error(f"parserConditions: unknown token {token!r}")
+            raise self.error(f"unknown token {token!r}", "parserConditions")
         if operator not in _OPERATORS:
-            raise error(f"parserConditions: unknown operator {operator!r}; known: {', '.join(_OPERATORS)}")
-        conditions.append((token, operator, operand))
-    template, type_name = _corrected(template, type_name, conditions)
-    return AcceleratorRule(name, tuple(conditions), template, type_name)
+            raise self.error(f"unknown operator {operator!r}; known: {', '.join(_OPERATORS)}", "parserConditions")
+        if operator in (">", "<") and not re.fullmatch(r"\s*-?\d+\s*", operand):
+            raise self.error(f"{token} {operator} {operand!r}: not a number", "parserConditions")
+        return token, operator, operand
 
 
 def _corrected(template: str, type_name: str, conditions: Sequence[Tuple[str, str, str]]) -> Tuple[str, str]:

@@ -17,6 +17,12 @@ _KEYS = (
     "namespace", "name", "expect", "type", "rule", "placeholder", "alternatives", "parents", "mounts", "workspace",
     "metastore", "note",
 )
+_EXPECTATIONS = ("expect", "type", "rule", "placeholder", "alternatives", "parents")
+_KINDS = {
+    "expect": str, "type": str, "rule": str, "placeholder": bool, "alternatives": list, "parents": list, "mounts": list,
+    "workspace": str, "metastore": str, "note": str,
+}
+_KIND_NAMES = {str: "a text", bool: "true or false", list: "a list"}
 
 
 @dataclass(frozen=True)
@@ -87,24 +93,34 @@ def load_cases(path: Union[str, Path]) -> List[Case]:
         raise SettingsError(f"{path}: the cases are not YAML: {error}") from None
     sections = content if isinstance(content, dict) else {"": content}
     defaults = sections.pop("defaults", None) or {}
-    return [
-        _case(source, item, defaults, f"{path}, {source + ', ' if source else ''}case {number}")
+    if not isinstance(defaults, dict):
+        raise SettingsError(f"{path}: defaults are a mapping of keys of a case, not {defaults!r}")
+    cases = [
+        _case(source, item, defaults, f"{path}, {f'{source}, ' if source else ''}case {number}")
         for source, items in sections.items()
         for number, item in enumerate(items if isinstance(items, list) else [items], 1)
     ]
+    if not cases:
+        raise SettingsError(f"{path}: no cases")
+    return cases
 
 
 def _case(source: str, item: Any, defaults: Mapping[str, Any], where: str) -> Case:
     if not isinstance(item, dict) or not isinstance(item.get("namespace"), str):
         raise SettingsError(f"{where}: a case is a mapping with namespace and name, not {item!r}")
-    unknown = [key for key in item if key not in _KEYS]
+    told = {**defaults, **item}
+    unknown = [key for key in told if key not in _KEYS]
     if unknown:
         raise SettingsError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(_KEYS)}")
-    told = {**defaults, **item}
+    if all(told.get(key) is None for key in _EXPECTATIONS):
+        raise SettingsError(f"{where}: nothing is expected; a case has one of {', '.join(_EXPECTATIONS)}")
+    for key, kind in _KINDS.items():
+        if told.get(key) is not None and not isinstance(told[key], kind):
+            raise SettingsError(f"{where}: {key} is {told[key]!r}, not {_KIND_NAMES[kind]}")
     return Case(
-        source=source,
+        source=str(source),
         namespace=told["namespace"],
-        name=str(told.get("name", "")),
+        name="" if told.get("name") is None else str(told["name"]),
         expect=told.get("expect"),
         type_name=told.get("type"),
         rule=told.get("rule"),

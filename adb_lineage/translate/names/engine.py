@@ -8,7 +8,9 @@ from functools import lru_cache, partial
 from typing import Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.translate.names.identifiers import is_query
+from adb_lineage.translate.names.addresses import PATH_SCHEMES, plain_address, without_credentials
+from adb_lineage.translate.names.hosts import names_host
+from adb_lineage.translate.names.identifiers import split_query
 from adb_lineage.translate.names.mounts import Location, Mounts, is_local, plain_location
 from adb_lineage.translate.names.rules import PLACEHOLDER_TYPE, Bound, Outcome, RuleSet, last_segment, query_label
 
@@ -20,10 +22,9 @@ _WORKSPACES = 4
 _CACHE_SIZE = 2048
 """Workspaces, and datasets of each, that are remembered: a driver sees one of the former and few of the latter."""
 
-_PATH_SCHEMES = ("abfs", "wasb", "adl:", "s3", "gs:", "hdfs:", "dbfs", "file", "http")
-_CREDENTIALS = re.compile(r"(?<=//)[^/@?;]*:[^/@?;]*@")
-_PARAMETERS = re.compile(r"[;?]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SIGNED = re.compile(r"\?(?:[^/?]*&)?sig=[^/]*$", re.IGNORECASE)
+"""The shared access signature of an address."""
 _SECRET = re.compile(r"(?i)\b(sig|password|pwd|secret|accountkey|sharedaccesskey|token)=[^&;\s]*")
 
 MountsLike = Union[Mounts, Iterable[Mapping[str, str]]]
@@ -142,11 +143,15 @@ class Naming:
         if is_local(namespace):
             local = plain_location(namespace, name)
             namespace, name = self._mounts.resolve(local.name) or local
-        return Location(self._rules.hosts.canonical(namespace), name)
+        if "?" in name and namespace.lower().startswith(PATH_SCHEMES):
+            name = _SIGNED.sub("", name)
+        return Location(self._rules.hosts.canonical(without_credentials(namespace)), name)
 
     def _bind(self, namespace: str) -> _BoundRules:
         """Every rule, bound to the namespace or with the reason why it does not hold there."""
-        stripped, parameters = _without_parameters(namespace)
+        stripped, parameters = plain_address(namespace)
+        if not names_host(namespace):  # the host was among the parameters, or where only the driver finds it
+            stripped = self._rules.hosts.canonical(stripped)
         variables: Dict[str, Optional[str]] = {f"param_{key}": value for key, value in parameters.items()}
         variables.update(namespace=namespace, workspace=self._workspace, metastore=self._metastore)
         bound: List[Tuple[str, Union[Bound, str]]] = []
@@ -191,7 +196,7 @@ class Naming:
         if len(asset.display_name) > MAX_NAME_BYTES // 4:
             asset = asset._replace(display_name=shortened(asset.display_name))
         if asset.placeholder:
-            source = _without_parameters(location.namespace)[0][:MAX_NAME_BYTES] or "unknown"
+            source = plain_address(location.namespace)[0][:MAX_NAME_BYTES] or "unknown"
             told = {"purview_qualifiedName": asset.name.qualified_name, "original_source": source}
             asset = asset._replace(alternatives=(), attributes=told)
         return asset
@@ -217,30 +222,13 @@ def _printable(text: str) -> str:
     return text
 
 
-def _without_parameters(namespace: str) -> Tuple[str, Dict[str, str]]:
-    """A namespace without `jdbc:`, credentials and `;key=value` or `?key=value` parts, and those by lower-case key.
-
-    The older spelling of SQL Server has the database there; `databaseName` comes back as `database`.
-    """
-    if namespace.startswith("jdbc:"):
-        namespace = namespace[5:]
-    if namespace.lower().startswith(_PATH_SCHEMES):
-        return namespace, {}
-    head, *rest = _PARAMETERS.split(_CREDENTIALS.sub("", namespace), maxsplit=1)
-    parameters: Dict[str, str] = {}
-    for piece in re.split("[;&?]", rest[0]) if rest else ():
-        key, equals, value = piece.partition("=")
-        if equals and value.strip():
-            key = key.strip().lower()
-            parameters.setdefault("database" if key == "databasename" else key, value.strip())
-    return head, parameters
-
-
 def _placeholder(namespace: str, name: str) -> Asset:
     """A stand-in for a dataset that no rule knows; it says so, and is never looked for under another name."""
-    stripped, parameters = _without_parameters(namespace)
+    stripped, parameters = plain_address(namespace)
     pieces = [stripped.rstrip("/"), parameters.get("database", "")]
-    pieces.append(query_label(name) if is_query(name) else _SECRET.sub(r"\1=***", name).strip("/"))
+    query = split_query(name)
+    told = name if query is None else query[0] + query_label(query[1])
+    pieces.append(_SECRET.sub(r"\1=***", told).strip("/"))
     qualified_name = "/".join(piece for piece in pieces if piece.strip()) or "unknown"
     return Asset(
         name=AssetName(PLACEHOLDER_TYPE, qualified_name),

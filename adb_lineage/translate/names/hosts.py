@@ -5,11 +5,18 @@ import re
 from functools import lru_cache
 from typing import Dict, List, Mapping, Pattern, Tuple
 
-# scheme(s)://[user:password@ or container@]host[:port]rest; Oracle's thin URL has an @ before the slashes
+# scheme(s)://[user:password@ or container@]host[:port]rest; Oracle's thin URL has an @ before the slashes, SQL Server's
+# host may end at `\instance`, and MySQL's `address=(host=…)` is no host
 _AUTHORITY = re.compile(
-    r"(?P<scheme>(?:[a-z][a-z0-9+.-]*:)+@?//)(?P<before>[^/?;@]*@)?(?P<host>\[[^\]]*\]|[^/?;:,@]+)(?P<port>:\d+)?(?P<rest>.*)$",
+    r"(?P<scheme>(?:[a-z][a-z0-9+.-]*:)+@?//)(?P<before>[^/?;@]*@)?"
+    r"(?P<host>\[[^\]]*\]|[^/?;:,@\\(=]+)(?=[/?;:,@\\]|$)(?P<port>:\d+)?(?P<rest>.*)$",
     re.IGNORECASE | re.DOTALL,
 )
+
+
+def names_host(namespace: str) -> bool:
+    """Whether a namespace has its host where aliases are looked for: `scheme://host`, not among its parameters."""
+    return _AUTHORITY.match(namespace) is not None
 
 
 class Hosts:

@@ -15,7 +15,13 @@ _PART = re.compile(
     )\s*(?:\.|$)""",
     re.VERBOSE | re.DOTALL,
 )
-_QUERY = re.compile(r"\s*(?:\(|(?:select|with|exec|call)\b\s*\S)", re.IGNORECASE)
+_QUERY_SIGN = re.compile(r"[\s(]")
+# `(select …) q` or `select …`, perhaps after the database or schema that an agent put before whatever the user gave
+_QUERY = re.compile(
+    r"""(?P<prefix>(?:(?:[^.\s()\["`]+|\[[^\]]*\]|"[^"]*"|`[^`]*`)\.){0,2})
+    \s*(?P<query>\(|(?:select|with|exec|call)(?:\s+\S|\s*[(*"'\[`]))""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _QUOTES = frozenset('["`')
 
 
@@ -23,9 +29,12 @@ class NotAnIdentifier(ValueError):
     """The text is not a dotted identifier, or does not fit the levels; the message says why."""
 
 
-def is_query(name: str) -> bool:
-    """Whether a dataset's name is a query, `(select …) q` or `SELECT …`, and not the name of a table."""
-    return _QUERY.match(name) is not None
+def split_query(name: str) -> Optional[Tuple[str, str]]:
+    """What stands before a query in a dataset's name (`db.` or nothing), and the query; None for a table's name."""
+    if _QUERY_SIGN.search(name) is None:
+        return None
+    found = _QUERY.match(name)
+    return None if found is None else (found["prefix"], name[found.start("query"):])
 
 
 def split_identifier(name: str) -> List[str]:
@@ -65,6 +74,10 @@ class Levels:
     names: Tuple[str, ...]
     defaults: Mapping[str, str]
 
+    def agent_tells_database(self, given: Mapping[str, Optional[str]]) -> bool:
+        """Whether an agent puts the database before a name without a schema: the namespace does not tell it."""
+        return len(self.names) == 3 and bool(self.defaults.get(self.names[1])) and not given.get(self.names[0])
+
     def fill(self, name: str, given: Mapping[str, Optional[str]]) -> Dict[str, str]:
         """The value of every level for a dataset's name; `given` are values that the namespace already told.
 
@@ -75,7 +88,7 @@ class Levels:
         parts = split_identifier(name)
         known = {level: value for level, value in given.items() if value}
         count = len(self.names)
-        if len(parts) == count + 1 and (not known or parts[0].lower() == parts[1].lower()):
+        if len(parts) == count + 1 and (self.names[0] not in known or parts[0].lower() == parts[1].lower()):
             parts = parts[1:]
         if len(parts) > count:
             raise NotAnIdentifier(f"{name!r} has {len(parts)} parts, at most {count} are known: {'.'.join(self.names)}")

@@ -5,7 +5,8 @@ import re
 from functools import lru_cache
 from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
-_LOCAL = re.compile(r"(?:dbfs|file)(?::/{0,3})?$", re.IGNORECASE)
+_LOCAL = re.compile(r"(?:(?:dbfs|file)(?::/{0,3})?|dbfs://[^/]*/?)$", re.IGNORECASE)
+"""OpenLineage's specification has the workspace in the namespace, its agent does not."""
 _FUSE = "/dbfs/"
 
 

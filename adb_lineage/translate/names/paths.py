@@ -18,10 +18,11 @@ _GUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}", re.IGNORECASE
 _DATE = re.compile(r"(?<!\d)(?:19|20)\d\d([-_.]?)(?:0[1-9]|1[0-2])\1(?:0[1-9]|[12]\d|3[01])(?!\d)")
 _NUMBER = re.compile(r"\d+")
 _YEAR = re.compile(r"(?:19|20)\d\d$")
+_UNUSUAL = re.compile(r"[{}\s]")
 _SLASHES = re.compile(r"//+")
 SPARK_SET = "{SparkPartitions}"
 
-PATH_FACTS = ("path", "leaf", "folder", "parent", "spark_set", "pattern", "encoded")
+PATH_FACTS = ("path", "leaf", "folder", "parent", "spark_set", "table_set", "pattern", "encoded")
 """Variables that `path_facts` may give."""
 
 
@@ -71,9 +72,10 @@ def path_facts(path: str) -> Dict[str, str]:
     """What a path tells, as variables for the rules; the empty path gives none.
 
     `path` the clean path · `leaf` its last segment · `folder` the same path, unless it is surely a file · `parent` the
-    folder that a file or partition lies in · `spark_set` the resource set of the Spark files in it · `pattern` the
-    resource set of numbered or dated files and folders · `encoded` the path with braces percent-encoded, as Purview
-    stores names that are no resource sets, where it has braces.
+    folder that a file or partition lies in · `spark_set` the resource set of the Spark files in it · `table_set` that
+    of the table in whose partition a file lies · `pattern` the resource set of numbered or dated files and folders ·
+    `encoded` the path as Purview's normalization spells it (braces percent-encoded, no spaces around segments, the
+    ending of a file in lower case), where that differs.
     """
     path = clean_path(path)
     if not path:
@@ -81,12 +83,16 @@ def path_facts(path: str) -> Dict[str, str]:
     segments = path.split("/")
     leaf = segments[-1]
     part = leaf[:5].lower() == "part-" and _SPARK_PART.match(leaf) is not None
-    base = base_of(segments[:-1] if part else segments)
     has_file_ending = not part and "." in leaf and _FILE.search(leaf) is not None
+    base = base_of(segments[:-1] if part else segments)
     facts = {"path": path, "leaf": leaf, "spark_set": "/".join(base) + "/" + SPARK_SET if base else SPARK_SET}
     if not part:
         facts["folder"] = path
-    above = segments[:-1] if has_file_ending and len(base) == len(segments) else base
+    above = base
+    if has_file_ending and len(base) == len(segments):
+        above = base_of(segments[:-1])
+        if len(above) < len(segments) - 1:
+            facts["table_set"] = "/".join(above) + "/" + SPARK_SET
     if above and len(above) < len(segments):
         facts["parent"] = "/".join(above)
     if _NUMBER.search(path):
@@ -96,6 +102,17 @@ def path_facts(path: str) -> Dict[str, str]:
             pattern = "/".join([*_folder_patterns(base), SPARK_SET])
         if pattern not in (path, facts["spark_set"]):
             facts["pattern"] = pattern
-    if "{" in path or "}" in path:
-        facts["encoded"] = path.replace("{", "%7B").replace("}", "%7D")
+    if _UNUSUAL.search(path) is not None or (has_file_ending and not leaf.islower()):
+        encoded = _normalized(segments, has_file_ending)
+        if encoded != path:
+            facts["encoded"] = encoded
     return facts
+
+
+def _normalized(segments: List[str], is_file: bool) -> str:
+    """A path as Purview stores names that are no resource sets; see section 2.18 of the Purview reference."""
+    path = "/".join([segment.strip() for segment in segments])
+    if is_file:
+        stem, dot, ending = path.rpartition(".")
+        path = stem + dot + ending.lower()
+    return path.replace("{", "%7B").replace("}", "%7D")

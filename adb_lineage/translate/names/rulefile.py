@@ -95,7 +95,7 @@ class _Reader:
             if not isinstance(section.get(key), str) or not section[key]:
                 raise self.error(section.line, name, f"{key!r} is missing")
         levels, given = read("levels", self._levels) or (None, {})
-        return Rule(
+        rule = Rule(
             name=name,
             source=read("source", _text) or "",
             about=read("about", _text) or "",
@@ -116,6 +116,12 @@ class _Reader:
             parents=read("parents", _typed) or (),
             placeholder=read("placeholder", _flag) or False,
         )
+        known = rule.known_variables()
+        for key, variable in rule.used_variables():
+            if variable not in known and not variable.startswith("param_"):
+                reason = f"unknown variable {variable!r}; known: {', '.join(sorted(known))}, param_…"
+                raise self.error(section.lines[key], name, f"{key}: {reason}")
+        return rule
 
     def _conditions(self, section: Any) -> Sequence[Tuple[str, Pattern[str]]]:
         return tuple((variable, self.regex(_text(pattern))) for variable, pattern in _mapping(section).items())

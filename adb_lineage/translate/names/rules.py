@@ -4,12 +4,12 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass, field
-from typing import Callable, Dict, List, Mapping, Optional, Pattern, Protocol, Sequence, Tuple, Union
+from typing import Callable, Dict, Iterator, List, Mapping, Optional, Pattern, Protocol, Sequence, Set, Tuple, Union
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.errors import SettingsError
 from adb_lineage.translate.names.hosts import Hosts
-from adb_lineage.translate.names.identifiers import Levels, NotAnIdentifier, is_query
+from adb_lineage.translate.names.identifiers import Levels, NotAnIdentifier, split_query
 from adb_lineage.translate.names.paths import PATH_FACTS, path_facts
 from adb_lineage.translate.names.template import Template
 
@@ -73,6 +73,29 @@ class Rule:
     parents: Sequence[Typed] = ()
     placeholder: bool = False
 
+    def known_variables(self) -> Set[str]:
+        """The variables that may have a value; parameters of a namespace (`param_…`) may have any name."""
+        known = {"namespace", "name", "workspace", "metastore", "query", *(variable for variable, _ in self.let)}
+        for pattern in (self.namespace, self.match, *(pattern for _, pattern in self.when)):
+            known.update(pattern.groupindex if pattern is not None else ())
+        known.update(self.levels.names if self.levels is not None else ())
+        known.update(PATH_FACTS if self.path is not None else ())
+        return known
+
+    def used_variables(self) -> Iterator[Tuple[str, str]]:
+        """Each variable that a template or a condition asks for, after the rule's key that does."""
+        single = (("qualified_name", self.qualified_name), ("display", self.display_name), ("path", self.path),
+                  ("query", self.query))
+        several = (("levels", self.given.values()), ("let", (template for _, template in self.let)),
+                   ("alternatives", (typed[1] for typed in self.alternatives if typed is not None)),
+                   ("parents", (template for _, template in self.parents)))
+        templates = [(key, template) for key, template in single if template is not None]
+        templates += [(key, template) for key, some in several for template in some]
+        for key, template in templates:
+            yield from ((key, variable) for variable in template.names)
+        for key, conditions in (("when", self.when), ("unless", self.unless)):
+            yield from ((key, variable) for variable, _ in conditions)
+
     def bind(self, namespace: str, variables: Values) -> Union[Bound, str]:
         """The rule for one namespace, or why it does not hold there; `variables` are the engine's."""
         found = self.namespace.fullmatch(namespace)
@@ -117,8 +140,10 @@ class _BoundRule:
     def __call__(self, name: str) -> Outcome:
         rule, values = self._rule, dict(self._values)
         values["name"] = name
-        if rule.levels is not None and (name == COMPLEX or is_query(name)):
-            return self._query_asset(name, values)
+        if rule.levels is not None:
+            query = self._query_in(name, rule.levels)
+            if query is not None:
+                return self._query_asset(*query, rule.levels, values)
         if rule.match is not None:
             found = rule.match.fullmatch(name)
             if found is None:
@@ -154,13 +179,29 @@ class _BoundRule:
             placeholder=rule.placeholder,
         )
 
-    def _query_asset(self, query: str, values: Values) -> Outcome:
+    def _query_in(self, name: str, levels: Levels) -> Optional[Tuple[str, str]]:
+        """What stands before a query in place of a table, and the query.
+
+        OpenLineage's agent also puts the database before its `COMPLEX`, where the namespace does not tell it.
+        """
+        if name.endswith(COMPLEX):
+            prefix, dot, last = name.rpartition(".")
+            if last == COMPLEX and (not dot or ("." not in prefix and levels.agent_tells_database(self._given))):
+                return prefix + dot, last
+        return split_query(name)
+
+    def _query_asset(self, prefix: str, query: str, levels: Levels, values: Values) -> Outcome:
         """A query in place of a table: what is known of it, marked as a stand-in."""
         rule = self._rule
-        if self._query is None or rule.levels is None:
+        if self._query is None:
             return "name is a query"
-        values.update(rule.levels.defaults)
+        values.update(levels.defaults)
         values.update((level, value) for level, value in self._given.items() if value)
+        if prefix:
+            try:
+                values.update(levels.fill(prefix + COMPLEX, self._given))
+            except NotAnIdentifier as error:
+                return str(error)
         values["query"] = query_label(query)
         qualified_name = self._query.fill(values)
         if not qualified_name:

@@ -109,6 +109,11 @@ class Template:
         return tuple(piece.name for piece in self._pieces if piece.name is not None and piece.default is None)
 
     @property
+    def names(self) -> Tuple[str, ...]:
+        """Names of all its variables."""
+        return tuple(piece.name for piece in self._pieces if piece.name is not None)
+
+    @property
     def constant(self) -> bool:
         """Whether the template has no variable."""
         return all(piece.name is None for piece in self._pieces)

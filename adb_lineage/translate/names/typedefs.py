@@ -6,6 +6,7 @@ hold a regular expression with named groups, `mssql://(?<Workspace>[^/]+).sql.az
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence
 
@@ -13,6 +14,9 @@ from adb_lineage.assets import AssetName
 from adb_lineage.translate.names.cases import Case
 from adb_lineage.translate.names.engine import NameEngine
 from adb_lineage.translate.names.rulefile import compile_pattern
+
+_SOVEREIGN = re.compile(r"\.(?:chinacloudapi\.cn|usgovcloudapi\.net|cloudapi\.de|azure\.(?:cn|us))\b")
+"""Examples of other clouds than the public one differ from its patterns in their suffix, which tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def differences(
     lines: Dict[str, Difference] = {}
     for case in cases:
         asset = case.explain(engine).asset
-        if asset.placeholder:
+        if asset.placeholder or _SOVEREIGN.search(case.namespace):
             continue
         by_type: Dict[str, List[AssetName]] = {}
         for name in (asset.name, *asset.alternatives, *asset.parents):
