@@ -210,17 +210,21 @@ def moved(
 
 
 def renamed_mapping(mapping: str, names: Mapping[str, str]) -> str:
-    """`columnMapping` with its datasets renamed; pairs of datasets that become one are joined."""
+    """`columnMapping` with its datasets renamed; pairs of datasets that become one are joined.
+
+    A pair of columns stands once then; one with a `Type`, which is indirect, gives way to a direct one.
+    """
+    joined: Dict[Tuple[str, str], Tuple[Dict[str, Any], Dict[Tuple[str, str], Any]]] = {}
     try:
-        rows = json.loads(mapping)
-        joined: Dict[Tuple[str, str], Dict[str, Any]] = {}
-        for row in rows:
-            pair = row["DatasetMapping"]
+        for group in json.loads(mapping):
+            pair = group["DatasetMapping"]
             source, sink = names.get(pair["Source"], pair["Source"]), names.get(pair["Sink"], pair["Sink"])
-            target = joined.setdefault(
-                (source, sink), {"DatasetMapping": {**pair, "Source": source, "Sink": sink}, "ColumnMapping": []}
-            )
-            target["ColumnMapping"] += [c for c in row["ColumnMapping"] if c not in target["ColumnMapping"]]
+            _, rows = joined.setdefault((source, sink), ({**pair, "Source": source, "Sink": sink}, {}))
+            for row in group["ColumnMapping"]:
+                known = rows.setdefault((row["Source"], row["Sink"]), row)
+                if "Type" in known and "Type" not in row:
+                    rows[row["Source"], row["Sink"]] = row
     except (ValueError, KeyError, TypeError):
         return mapping  # not in the form that we write: leave it alone
-    return json.dumps(list(joined.values()), ensure_ascii=False, separators=(",", ":"))
+    groups = [{"DatasetMapping": pair, "ColumnMapping": list(rows.values())} for pair, rows in joined.values()]
+    return json.dumps(groups, ensure_ascii=False, separators=(",", ":"))

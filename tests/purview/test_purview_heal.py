@@ -232,7 +232,9 @@ def test_mappings_that_become_one_are_joined_and_strange_ones_left_alone() -> No
     both = json.dumps([
         {"DatasetMapping": {"Source": "a", "Sink": "z"}, "ColumnMapping": [{"Source": "1", "Sink": "1"}]},
         {"DatasetMapping": {"Source": "b", "Sink": "z"},
-         "ColumnMapping": [{"Source": "1", "Sink": "1"}, {"Source": "2", "Sink": "ж"}]},
+         "ColumnMapping": [{"Source": "1", "Sink": "1", "Type": "INDIRECT/JOIN"}, {"Source": "2", "Sink": "ж"}]},
+        {"DatasetMapping": {"Source": "a", "Sink": "z"},
+         "ColumnMapping": [{"Source": "2", "Sink": "ж", "Type": "INDIRECT"}]},
     ])
     assert json.loads(renamed_mapping(both, {"a": "b"})) == [
         {"DatasetMapping": {"Source": "b", "Sink": "z"},
