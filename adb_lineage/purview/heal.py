@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from adb_lineage.assets import AssetName
 from adb_lineage.purview.answers import Refused, TooMuch
@@ -24,6 +24,10 @@ from adb_lineage.purview.state import Found, State
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook
 
 log = logging.getLogger("adb_lineage.purview")
+
+
+KinOf = Callable[[AssetName], Sequence[AssetName]]
+"""From the name that the naming rules gave an asset to all under which a scan may hold it, best first."""
 
 
 class Move(NamedTuple):
@@ -63,13 +67,20 @@ class Healer:
     """Heals one catalog."""
 
     def __init__(
-        self, client: PooledAtlasClient, resolver: Resolver, options: PurviewOptions, state: State, clock: Clock
+        self,
+        client: PooledAtlasClient,
+        resolver: Resolver,
+        options: PurviewOptions,
+        state: State,
+        clock: Clock,
+        kin_of: KinOf,
     ) -> None:
         self._client = client
         self._resolver = resolver
         self._options = options
         self._state = state
         self._clock = clock
+        self._kin_of = kin_of
 
     def plan_all(self, book: TypeBook) -> HealPlan:
         """Look at every stand-in of ours."""
@@ -97,14 +108,21 @@ class Healer:
         return self._plan(pairs, inventory)
 
     def _real_names(self, one: Owned) -> List[AssetName]:
-        """Names under which the asset of a stand-in may have come meanwhile, best first."""
+        """Names under which the asset of a stand-in may have come meanwhile, best first.
+
+        Our bookkeeping knows them; for what another machine wrote, the naming rules are asked.
+        """
         book = self._state.written([one.name]).get(one.name)
         names = [AssetName(*name) for name in (book.facts.get("candidates") or [])] if book else []
-        if one.name.type_name == PLACEHOLDER:
+        own = one.name
+        if own.type_name == PLACEHOLDER:
             attributes = one.entity["attributes"]
             kind, name = attributes.get("original_source"), attributes.get("purview_qualifiedName")
-            if kind and name and kind != PLACEHOLDER:
-                names.append(AssetName(str(kind), str(name)))
+            if not kind or not name or kind == PLACEHOLDER:
+                return names
+            own = AssetName(str(kind), str(name))
+        names += [] if names else self._kin_of(own)
+        names.append(own)
         return [name for name in dict.fromkeys(names) if name != one.name]
 
     def _plan(self, pairs: Iterable[Tuple[Owned, Optional[Found]]], inventory: Inventory) -> HealPlan:
