@@ -65,7 +65,11 @@ def read_mounts(file: Optional[str]) -> List[Mapping[str, str]]:
     return content
 
 
+_LINE_ENDS = {ord(end): f"\\u{ord(end):04x}" for end in "\x85\u2028\u2029"}
+"""What JSON may hold as it is, but many readers of lines take for the end of one."""
+
+
 def print_json(value: Any, indent: Optional[int] = None) -> None:
     """Print JSON, letters of all alphabets as they are where the terminal can show them."""
     readable = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-    print(json.dumps(value, ensure_ascii=not readable, indent=indent))
+    print(json.dumps(value, ensure_ascii=not readable, indent=indent).translate(_LINE_ENDS))

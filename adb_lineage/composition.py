@@ -4,7 +4,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Callable, Dict, Mapping, Optional, Sequence
 
 from adb_lineage.delivery import Delivery, DeliveryOptions
@@ -13,7 +13,7 @@ from adb_lineage.purview import PurviewCatalog, PurviewOptions, TokenSource, acc
 from adb_lineage.record import Record
 from adb_lineage.settings import Settings, default_data_dir
 from adb_lineage.translate import RunTranslation, TranslateOptions, translate_run
-from adb_lineage.translate.names import default_rules, load_rules
+from adb_lineage.translate.names import NameEngine, Naming, RuleSet, default_rules, kin_of, load_rules
 
 OUTBOX_FILE = "outbox.sqlite"
 PREVIEW_FILE = "preview.sqlite"
@@ -44,9 +44,8 @@ def outbox_from_settings(settings: Settings, record: Optional[Record] = None) ->
 
 def translate_from_settings(settings: Settings) -> Callable[[Sequence[Mapping[str, Any]]], RunTranslation]:
     """The translation of all events of one run. Raises SettingsError for a bad rule file."""
-    rules = default_rules() if not settings.rules else load_rules(settings.rules)
     options = TranslateOptions(
-        workspace=settings.workspace or None, metastore=settings.metastore or None, rules=rules,
+        workspace=settings.workspace or None, metastore=settings.metastore or None, rules=_rules(settings),
         prefer=settings.prefer, plan=settings.logical_plan, include_one_sided=settings.include_one_sided,
         include_failed=settings.include_failed, indirect=settings.indirect_columns)
     return partial(translate_run, options=options)
@@ -72,7 +71,17 @@ def purview_options(settings: Settings) -> PurviewOptions:
 def catalog_from_settings(settings: Settings) -> PurviewCatalog:
     """The catalog that the settings name. Raises SettingsError, FixNeeded."""
     options = purview_options(settings)
-    return PurviewCatalog(options, token_source(options), state_path=data_file(settings, STATE_FILE))
+
+    @lru_cache(maxsize=None)
+    def naming() -> Naming:  # only healing asks: whoever does not heal need not wait for the rules
+        return NameEngine(_rules(settings)).within((), settings.workspace or None, settings.metastore or None)
+
+    return PurviewCatalog(options, token_source(options), state_path=data_file(settings, STATE_FILE),
+                          kin_of=lambda name: kin_of(name, naming()))
+
+
+def _rules(settings: Settings) -> RuleSet:
+    return default_rules() if not settings.rules else load_rules(settings.rules)
 
 
 def token_source(options: PurviewOptions) -> TokenSource:

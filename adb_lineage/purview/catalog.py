@@ -13,7 +13,7 @@ from adb_lineage.purview import types
 from adb_lineage.purview.auth import TokenSource
 from adb_lineage.purview.client import Http, PooledAtlasClient
 from adb_lineage.purview.clock import Clock, SystemClock
-from adb_lineage.purview.heal import Healer, HealPlan
+from adb_lineage.purview.heal import Healer, HealPlan, KinOf
 from adb_lineage.purview.inventory import PROCESS
 from adb_lineage.purview.links import DatasetLink, Linker
 from adb_lineage.purview.options import PurviewOptions
@@ -50,6 +50,7 @@ class PurviewCatalog:
         state_path: Union[str, os.PathLike[str], None] = None,
         clock: Optional[Clock] = None,
         dice: Optional[random.Random] = None,
+        kin_of: KinOf = lambda name: (),
     ) -> None:
         self.options = options
         self.clock: Clock = clock or SystemClock()
@@ -60,7 +61,7 @@ class PurviewCatalog:
         self.resolver = Resolver(self.client, options, self.state, self.clock)
         self._writer = Writer(self.client, self.resolver, options, self.state, self.clock)
         self._lock = threading.RLock()
-        self.healer = Healer(self.client, self.resolver, options, self.state, self.clock)
+        self.healer = Healer(self.client, self.resolver, options, self.state, self.clock, kin_of)
         self._linker = Linker(self.client, options, self.state, self.clock)
         self._remover = Remover(self.client, options, self.state, self.clock, self._linker)
         self._to_heal: Dict[AssetName, Tuple[Found, float]] = {}

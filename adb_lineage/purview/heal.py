@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass, field
-from typing import Any, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterable, List, Mapping, NamedTuple, Optional, Sequence, Tuple
 
 from adb_lineage.assets import AssetName
 from adb_lineage.purview.answers import Refused, TooMuch
@@ -24,6 +24,10 @@ from adb_lineage.purview.state import Found, State
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook
 
 log = logging.getLogger("adb_lineage.purview")
+
+
+KinOf = Callable[[AssetName], Sequence[AssetName]]
+"""From the name that the naming rules gave an asset to all under which a scan may hold it, best first."""
 
 
 class Move(NamedTuple):
@@ -63,13 +67,20 @@ class Healer:
     """Heals one catalog."""
 
     def __init__(
-        self, client: PooledAtlasClient, resolver: Resolver, options: PurviewOptions, state: State, clock: Clock
+        self,
+        client: PooledAtlasClient,
+        resolver: Resolver,
+        options: PurviewOptions,
+        state: State,
+        clock: Clock,
+        kin_of: KinOf,
     ) -> None:
         self._client = client
         self._resolver = resolver
         self._options = options
         self._state = state
         self._clock = clock
+        self._kin_of = kin_of
 
     def plan_all(self, book: TypeBook) -> HealPlan:
         """Look at every stand-in of ours."""
@@ -97,14 +108,21 @@ class Healer:
         return self._plan(pairs, inventory)
 
     def _real_names(self, one: Owned) -> List[AssetName]:
-        """Names under which the asset of a stand-in may have come meanwhile, best first."""
+        """Names under which the asset of a stand-in may have come meanwhile, best first.
+
+        Our bookkeeping knows them; for what another machine wrote, the naming rules are asked.
+        """
         book = self._state.written([one.name]).get(one.name)
         names = [AssetName(*name) for name in (book.facts.get("candidates") or [])] if book else []
-        if one.name.type_name == PLACEHOLDER:
+        own = one.name
+        if own.type_name == PLACEHOLDER:
             attributes = one.entity["attributes"]
             kind, name = attributes.get("original_source"), attributes.get("purview_qualifiedName")
-            if kind and name and kind != PLACEHOLDER:
-                names.append(AssetName(str(kind), str(name)))
+            if not kind or not name or kind == PLACEHOLDER:
+                return names
+            own = AssetName(str(kind), str(name))
+        names += [] if names else self._kin_of(own)
+        names.append(own)
         return [name for name in dict.fromkeys(names) if name != one.name]
 
     def _plan(self, pairs: Iterable[Tuple[Owned, Optional[Found]]], inventory: Inventory) -> HealPlan:
@@ -210,17 +228,21 @@ def moved(
 
 
 def renamed_mapping(mapping: str, names: Mapping[str, str]) -> str:
-    """`columnMapping` with its datasets renamed; pairs of datasets that become one are joined."""
+    """`columnMapping` with its datasets renamed; pairs of datasets that become one are joined.
+
+    A pair of columns stands once then; one with a `Type`, which is indirect, gives way to a direct one.
+    """
+    joined: Dict[Tuple[str, str], Tuple[Dict[str, Any], Dict[Tuple[str, str], Any]]] = {}
     try:
-        rows = json.loads(mapping)
-        joined: Dict[Tuple[str, str], Dict[str, Any]] = {}
-        for row in rows:
-            pair = row["DatasetMapping"]
+        for group in json.loads(mapping):
+            pair = group["DatasetMapping"]
             source, sink = names.get(pair["Source"], pair["Source"]), names.get(pair["Sink"], pair["Sink"])
-            target = joined.setdefault(
-                (source, sink), {"DatasetMapping": {**pair, "Source": source, "Sink": sink}, "ColumnMapping": []}
-            )
-            target["ColumnMapping"] += [c for c in row["ColumnMapping"] if c not in target["ColumnMapping"]]
+            _, rows = joined.setdefault((source, sink), ({**pair, "Source": source, "Sink": sink}, {}))
+            for row in group["ColumnMapping"]:
+                known = rows.setdefault((row["Source"], row["Sink"]), row)
+                if "Type" in known and "Type" not in row:
+                    rows[row["Source"], row["Sink"]] = row
     except (ValueError, KeyError, TypeError):
         return mapping  # not in the form that we write: leave it alone
-    return json.dumps(list(joined.values()), ensure_ascii=False, separators=(",", ":"))
+    groups = [{"DatasetMapping": pair, "ColumnMapping": list(rows.values())} for pair, rows in joined.values()]
+    return json.dumps(groups, ensure_ascii=False, separators=(",", ":"))

@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 from urllib.parse import quote
 
 from adb_lineage.assets import Asset, AssetName
-from adb_lineage.purview.answers import AnswerError, Refused, may_be_content
+from adb_lineage.purview.answers import AnswerError, Refused, Unavailable, may_be_content
 from adb_lineage.purview.client import PooledAtlasClient
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.marks import is_ours
@@ -113,7 +113,7 @@ class Resolver:
         return chunks
 
     def _ask(self, type_name: str, qualified_names: Sequence[str]) -> Dict[str, Optional[Found]]:
-        """Ask for names of one type; a name whose question the catalog refuses is missing from the result."""
+        """Ask for names of one type; a name whose question Atlas itself refuses is missing from the result."""
         try:
             entities = self._client.lookup(type_name, qualified_names)
         except AnswerError as failure:
@@ -127,6 +127,8 @@ class Resolver:
                 }
             if is_absence(failure):
                 return {qualified_names[0]: None}
+            if not failure.answer.code.startswith("ATLAS-"):  # whoever says so, a gateway say, knows no assets
+                raise Unavailable(failure.answer) from failure
             # The question itself is malformed for the catalog; the name can't be one of its own.
             log.info("%s %s can't be looked up: %s", type_name, qualified_names[0], failure.answer)
             return {}

@@ -214,11 +214,7 @@ def map_columns(groups: Groups, chosen: Mapping[AssetName, AssetName], max_bytes
     then left out, then indirect pairs go; direct pairs never do: what is still too long is cut into several texts.
     With `redact`, literals and secrets in expressions are masked.
     """
-    named = [
-        (_head(chosen.get(source, source)[1], chosen.get(sink, sink)[1]), pairs)
-        for (source, sink), pairs in groups.items()
-        if pairs
-    ]
+    named = [(_head(source, sink), pairs) for (source, sink), pairs in _renamed(groups, chosen).items() if pairs]
     max_bytes -= len("columnMapping")
     text = _whole(named, None, redact)
     if _size(text) <= max_bytes:
@@ -237,6 +233,20 @@ def map_columns(groups: Groups, chosen: Mapping[AssetName, AssetName], max_bytes
     if len(parts) > 1:
         reasons.append(f"column mapping split over {len(parts)} processes")
     return Mapped(parts, tuple(reasons))
+
+
+def _renamed(groups: Groups, chosen: Mapping[AssetName, AssetName]) -> Dict[Tuple[str, str], Pairs]:
+    """Pairs by the qualified names of the assets chosen: two files may be one resource set, whose pairs are joined."""
+    renamed: Dict[Tuple[str, str], Pairs] = {}
+    for (source, sink), pairs in groups.items():
+        key = (chosen.get(source, source).qualified_name, chosen.get(sink, sink).qualified_name)
+        if key not in renamed:
+            renamed[key] = pairs
+            continue
+        joined = renamed[key] = dict(renamed[key])
+        for pair, detail in pairs.items():
+            _add(joined, pair, detail)
+    return renamed
 
 
 def _whole(named: Sequence[Tuple[str, Pairs]], longest: Optional[int], redact: bool) -> str:

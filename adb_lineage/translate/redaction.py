@@ -1,8 +1,9 @@
 """Masking of secrets and literals before anything leaves for the catalog."""
 from __future__ import annotations
 
+import json
 import re
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Set, Tuple
 
 MASK = "***"
 
@@ -20,6 +21,11 @@ _SECRET_VALUE = re.compile(
 _TOKEN = re.compile(r"\b(?:dapi|dkea)[0-9a-f]{16,}(?:-\d+)?\b|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
 _URL_PASSWORD = re.compile(r"(//[^/@:\s]+:)[^/@\s]+(@)")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'")
+# The value of a literal in the JSON of a plan; the last one may be cut.
+_JSON_VALUE = re.compile(r'("value"\s*:\s*)(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|[^\s",}\]]+)')
+_WORD = re.compile(r"\w+")
+# A name that Spark makes of an expression, `count(1)` or `(a > 1)`
+_MADE_NAME = re.compile(r"[(\s]")
 _NUMBER = re.compile(r"(?<![\w.#])\d+(?:\.\d+)?(?![\w.])")
 
 
@@ -42,12 +48,14 @@ def mask_literals(text: str) -> str:
 def redacted_plan(plan: Any) -> Any:
     """A Spark plan (JSON of `TreeNode.toJSON`, or its text when it was cut) without literals and secrets.
 
-    Literal nodes lose their value, keys that say they hold a secret lose theirs, and every other text goes through
-    `mask_secrets`; a plan that comes as one text goes through `mask_literals`.
+    Literal nodes lose their value, keys that say they hold a secret lose theirs, every other text loses secrets and
+    what it quotes. Names that Spark made of an expression, such as `concat(name, Jane)`, lose the literals in it.
     """
     if isinstance(plan, str):
-        return mask_literals(plan)
+        return _redacted_text(plan)
     root: List[Any] = [None]
+    literals: Set[str] = set()
+    names: List[Tuple[Dict[str, Any], str]] = []
     stack: List[Any] = [(root, 0, plan)]
     while stack:  # not recursive: a plan may be nested deeper than Python's stack
         holder, slot, value = stack.pop()
@@ -59,15 +67,33 @@ def redacted_plan(plan: Any) -> Any:
                 copy[key] = None
                 if item is not None and (is_secret_key(key) or (literal and key == "value")):
                     copy[key] = MASK
+                    literals.update((str(item), *_WORD.findall(str(item))))
+                elif key == "plan" and isinstance(item, str):
+                    copy[key] = _redacted_text(item)
                 else:
                     stack.append((copy, key, item))
+                    if key == "name" and isinstance(item, str) and _MADE_NAME.search(item):
+                        names.append((copy, item))
         elif isinstance(value, list):
             items: List[Any] = [None] * len(value)
             holder[slot] = items
             stack.extend((items, position, item) for position, item in enumerate(value))
         else:
-            holder[slot] = mask_secrets(value) if isinstance(value, str) else value
+            holder[slot] = _QUOTED.sub("'?'", mask_secrets(value)) if isinstance(value, str) else value
+    texts = sorted((re.escape(text) for text in literals if text.strip()), key=len, reverse=True)
+    if names and texts:
+        told = re.compile(rf"(?<!\w)(?:{'|'.join(texts)})(?!\w)")
+        for copy, name in names:
+            copy["name"] = _NUMBER.sub("?", told.sub(MASK, mask_secrets(name)))
     return root[0]
+
+
+def _redacted_text(plan: str) -> str:
+    """A plan that comes as text: its JSON, whole or cut."""
+    try:
+        return json.dumps(redacted_plan(json.loads(plan)), ensure_ascii=False, separators=(",", ":"))
+    except (ValueError, RecursionError):
+        return mask_literals(_JSON_VALUE.sub(rf'\1"{MASK}"', plan))
 
 
 def redacted_parameters(parameters: Any) -> Any:

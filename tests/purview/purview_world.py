@@ -12,8 +12,10 @@ from adb_lineage.assets import Asset, AssetName, Column
 from adb_lineage.catalog import Catalog
 from adb_lineage.catalog.server import CatalogServer
 from adb_lineage.purview import PurviewCatalog, PurviewOptions, credential
+from adb_lineage.translate.names import NameEngine, default_rules, kin_of
 
 WORKSPACE = AssetName("databricks_workspace", "databricks://adb-1.azuredatabricks.net")
+NAMING = NameEngine(default_rules()).within()
 NOTEBOOK = AssetName("databricks_notebook", f"{WORKSPACE.qualified_name}/notebooks/Users/å/n")
 
 
@@ -73,6 +75,7 @@ class World:
             state_path=self.folder / state if state else None,
             clock=clock or self.clock,
             dice=random.Random(1),
+            kin_of=lambda name: kin_of(name, NAMING),
         )
         self._open.append(catalog)
         return catalog

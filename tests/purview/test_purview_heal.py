@@ -194,6 +194,26 @@ class TestCommand:
         kept = {one.name: why for one, why in plan.kept}
         assert kept == {generic(sql("U")): "no scan has brought its asset"}
 
+    def test_on_a_machine_without_memory_by_another_of_its_names(self, world: World) -> None:
+        # What the rules name without a slash is typed; the scan brings it as a resource set, or on the other host.
+        path = AssetName("azure_datalake_gen2_path", "https://acct.dfs.core.windows.net/c/in")
+        blob = AssetName("azure_blob_path", "https://acct.blob.core.windows.net/c/out/")
+        table = sql("orders")
+        outputs = [asset(AssetName("azure_datalake_gen2_path", "https://acct.dfs.core.windows.net/c/out")),
+                   asset(AssetName("azure_sql_table", table.qualified_name.replace("orders", "Orders")))]
+        deliver(world.client(), "p", [asset(path)], outputs)
+        for name in (resource_set("in"), blob, table):
+            world.scan(name)
+        old(world)
+        catalog = world.client(None)
+        plan = catalog.plan_heal()
+        catalog.heal(plan)
+        assert world.edges(process_name("p")) == {
+            "inputs": [f"azure_datalake_gen2_resource_set {resource_set('in').qualified_name}"],
+            "outputs": [f"azure_blob_path {blob.qualified_name}", f"azure_sql_table {table.qualified_name}"],
+        }
+        assert world.entity(path) is None
+
     def test_an_orphan_without_a_real_asset_goes_too(self, world: World) -> None:
         catalog = world.client(create_missing="placeholder")
         deliver(catalog, "p", [sql_asset("T")], [sql_asset("U")])
@@ -232,7 +252,9 @@ def test_mappings_that_become_one_are_joined_and_strange_ones_left_alone() -> No
     both = json.dumps([
         {"DatasetMapping": {"Source": "a", "Sink": "z"}, "ColumnMapping": [{"Source": "1", "Sink": "1"}]},
         {"DatasetMapping": {"Source": "b", "Sink": "z"},
-         "ColumnMapping": [{"Source": "1", "Sink": "1"}, {"Source": "2", "Sink": "ж"}]},
+         "ColumnMapping": [{"Source": "1", "Sink": "1", "Type": "INDIRECT/JOIN"}, {"Source": "2", "Sink": "ж"}]},
+        {"DatasetMapping": {"Source": "a", "Sink": "z"},
+         "ColumnMapping": [{"Source": "2", "Sink": "ж", "Type": "INDIRECT"}]},
     ])
     assert json.loads(renamed_mapping(both, {"a": "b"})) == [
         {"DatasetMapping": {"Source": "b", "Sink": "z"},

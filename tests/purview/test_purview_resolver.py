@@ -82,6 +82,8 @@ def test_a_clock_set_back_makes_what_is_remembered_worthless(world: World) -> No
         (status(429, times=100, Retry_After="1"), RetryLater),
         (atlas(403, "ATLAS-403-00-001", times=100), FixNeeded),
         (status(404, b"<html>nothing here</html>", times=100), FixNeeded),
+        (status(400, b"<html>Bad Request</html>", times=100), RetryLater),
+        (status(400, b'{"error": {"code": "BadRequest", "message": "no"}}', times=100), RetryLater),
         (Fault("half", times=100), RetryLater),
         (status(200, b"<html>sign in</html>", times=100), RetryLater),
         (status(200, b"", times=100), RetryLater),

@@ -176,3 +176,16 @@ def test_ten_thousand_columns_keep_every_pair():
         assert process["attributes"]["inputs"] and process["attributes"]["outputs"]
         assert process["relationshipAttributes"] == processes[-1]["relationshipAttributes"]
     assert any(f"split over {len(processes)} processes" in skip.reason for skip in translation.skipped)
+
+
+def test_sources_that_are_one_asset_in_the_catalog_are_one_group():
+    # Purview folds the files of several years into one resource set.
+    edges = [("raw/2023", "x", "y"), ("raw/2024", "x", "y"), ("raw/2024", "z", "y")]
+    output = dataset("o", columnLineage=lineage(*edges))
+    translation = translated(event(inputs=[dataset("raw/2023"), dataset("raw/2024")], outputs=[output]))
+    years = AssetName("azure_datalake_gen2_resource_set", f"{URL}/raw/{{Year}}/{{SparkPartitions}}")
+    chosen = {asset.name: years for asset in translation.assets[:2]}
+    (group,) = mapping(translation, chosen)
+    assert group["DatasetMapping"] == {"Source": years.qualified_name, "Sink": f"{URL}/o"}
+    assert group["ColumnMapping"] == [{"Source": "x", "Sink": "y"}, {"Source": "z", "Sink": "y"}]
+    assert len(mapping(translation)) == 2

@@ -1,6 +1,7 @@
 """The commands `translate`, `name` and `rules`, run as a user runs them."""
 import contextlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,16 @@ def test_translate_prints_an_object_a_run_and_reports_bad_lines(tmp_path):
         assert first["skipped"] == []
         assert [skip["subject"] for skip in problems["skipped"]] == ["line 3", "line 5", "line 6", "line 7", "line 8"]
         assert all(skip["reason"] for skip in problems["skipped"])
+
+
+def test_a_run_is_one_line_for_every_reader_of_lines(tmp_path):
+    path = tmp_path / "events.jsonl"
+    odd = "a\u2028b\x85c\u2029d"
+    path.write_text(json.dumps(event(inputs=[dataset(odd)], outputs=[dataset("b")])))
+    done = subprocess.run([sys.executable, "-m", "adb_lineage", "translate", str(path)], cwd=ROOT, capture_output=True,
+                          check=True, env={**os.environ, "PYTHONUTF8": "1"})
+    (line,) = done.stdout.decode().splitlines()
+    assert json.loads(line)["entities"][0]["attributes"]["name"] == odd
 
 
 def test_translate_of_one_sided_runs(capsys, tmp_path):

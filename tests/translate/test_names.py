@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adb_lineage.translate.names import Mounts, NameEngine, default_rules, load_rules, parse_rules
+from adb_lineage.assets import AssetName
+from adb_lineage.translate.names import Mounts, NameEngine, default_rules, kin_of, load_rules, parse_rules
 from adb_lineage.translate.names.cases import BUILT_IN_CASES, load_cases
 from adb_lineage.translate.names.sources import sources_page
 from tests.translate.fuzz_names import check, pairs
@@ -26,6 +27,36 @@ Local files, Anything else"""
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.source}: {case.note or case.name}")
 def test_case(case):
     assert case.failures(ENGINE) == []
+
+
+WAYS_BACK = [
+    ("azure_datalake_gen2_path", "https://acct.dfs.core.windows.net/c/raw/sales",
+     "https://acct.blob.core.windows.net/c/raw/sales/{SparkPartitions}"),
+    ("azure_blob_path", "https://acct.blob.core.windows.net/c/raw/2023",
+     "https://acct.dfs.core.windows.net/c/raw/{Year}/{SparkPartitions}"),
+    ("aws_s3_v2_object", "s3://bucket/raw/sales", "s3://bucket/raw/sales/"),
+    ("azure_sql_table", "mssql://srv.database.windows.net/db/dbo/Orders",
+     "mssql://srv.database.windows.net/db/dbo/orders"),
+    # What the rules would not give that name to is not guessed at.
+    ("azure_datalake_gen2_path", "https://acct.dfs.core.windows.net/c/raw/sales/", None),
+    ("azure_sql_table", "dbo.Orders", None),
+    ("databricks_table", "databricks://x/catalogs/c/schemas/s/tables/t", None),
+]
+
+
+@pytest.mark.parametrize(("type_name", "name", "other"), WAYS_BACK)
+def test_from_a_name_in_the_catalog_to_the_others_of_the_asset(type_name, name, other):
+    own = AssetName(type_name, name)
+    kin = kin_of(own, ENGINE.within())
+    assert bool(kin) == bool(other)
+    assert not kin or own in kin and other in [one.qualified_name for one in kin]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.source}: {case.note or case.name}")
+def test_the_way_back_ends_at_the_asset_or_nowhere(case):
+    asset = case.explain(ENGINE).asset
+    kin = kin_of(asset.name, ENGINE.within())
+    assert not kin or asset.name in kin
 
 
 @pytest.mark.parametrize("source", [source.strip() for source in SOURCES.split(",")])

@@ -222,6 +222,39 @@ def test_the_plan_is_redacted_and_goes_when_it_is_too_large():
     assert process_of(translated(event(**both, **{"spark.logicalPlan": plan}), plan=False))["sparkPlan"] == "{}"
 
 
+def node(kind, **fields):
+    return {"class": f"org.apache.spark.sql.catalyst.expressions.{kind}", "num-children": 0, **fields}
+
+
+JANE = node("Literal", value="Jane Doe", dataType="string")
+PLANS = [
+    # As Spark's optimizer leaves it: the names of columns are made of expressions, a folded literal of several.
+    ([JANE, node("Alias", name="(name = Jane Doe)"), node("Alias", name="Jane Doe")],
+     ["***", "(name = ***)", "***"]),
+    ([node("Literal", value="keys: [Jane], values: [7001]"), node("Alias", name="map(Jane, 7001)")],
+     ["***", "map(***, ***)"]),
+    ([node("Literal", value=7001), node("AttributeReference", name="count(x)"), node("Alias", name="name")],
+     ["***", "count(x)", "name"]),
+    ([node("CreateView", originalText="select * from t where name = 'Jane' and token='x'")],
+     ["select * from t where name = '?' and token='?'"]),
+    # A plan that comes as text, whole and cut (the agent cuts at 50,000 characters).
+    (json.dumps([JANE]), ["***"]),
+    (json.dumps([node("Project", name="x"), JANE])[:-20], ["***"]),
+    (json.dumps([node("Project", name="x"), JANE])[:-30], ["***"]),
+]
+
+
+@pytest.mark.parametrize(("plan", "told"), PLANS)
+def test_no_literal_of_a_plan_is_told_in_whatever_form_it_comes(plan, told):
+    facets = {"spark.logicalPlan": {"_producer": "p", "plan": plan}}
+    text = process_of(translated(event(inputs=[dataset("a")], outputs=[dataset("b")], **facets)))["sparkPlan"]
+    assert "Jane" not in text and "7001" not in text
+    redacted = json.loads(text)["plan"]
+    assert isinstance(redacted, type(plan))
+    for part in told:
+        assert part in str(redacted)
+
+
 def test_an_asset_of_thousands_of_datasets_loses_its_plan_and_no_dataset():
     inputs = [dataset(f"{'deep/' * 40}{number}") for number in range(8000)]
     translation = translated(event(inputs=inputs, outputs=[dataset("b")], **{"spark.logicalPlan": {"plan": ["x"]}}))

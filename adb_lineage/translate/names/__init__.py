@@ -8,6 +8,7 @@ from adb_lineage.translate.names.engine import (
     Naming,
     shortened,
 )
+from adb_lineage.translate.names.kin import kin_of
 from adb_lineage.translate.names.mounts import Mounts, mounts_of
 from adb_lineage.translate.names.rulefile import default_rules, load_rules, parse_rules
 from adb_lineage.translate.names.rules import PLACEHOLDER_TYPE, RuleError, RuleSet
@@ -24,6 +25,7 @@ __all__ = [
     "RuleError",
     "RuleSet",
     "default_rules",
+    "kin_of",
     "load_rules",
     "mounts_of",
     "parse_rules",
