@@ -35,8 +35,8 @@ class Record:
     """What became of every query: `path` is a file of its own beside the outbox, `rows` the number of runs kept.
 
     Facts with a meaning of their own in `coverage`: `capture` ("captured", "skipped", "failed", "dropped"), `reason`
-    (in words, for what was skipped), `queries` (how many the row stands for, 1 when it is not there) and `delivery`
-    ("delivered", "waiting", "dead", "skipped", "preview").
+    (in words, for what was skipped), `queries` (how many the row stands for, 1 when it is not there), `failed` (what
+    Spark said of a statement that failed) and `delivery` ("delivered", "waiting", "dead", "skipped", "preview").
     """
 
     def __init__(
@@ -112,11 +112,12 @@ class Record:
 
     def coverage(self) -> Dict[str, Any]:
         """Counts over the rows kept: `{"seen", "since", "capture": {...}, "delivery": {...}, "skipped": {reason: n},
-        "notes_lost"}`; `since` is the epoch second of the oldest row, None without rows."""
+        "failed_in_spark", "notes_lost"}`; `since` is the epoch second of the oldest row, None without rows."""
         capture: Counter[str] = Counter()
         delivery: Counter[str] = Counter()
         skipped: Counter[str] = Counter()
         seen = 0
+        failed = 0
         since = None
         for noted, text in self._read(
             lambda connection: connection.execute("SELECT noted, facts FROM note ORDER BY seq").fetchall()
@@ -125,6 +126,7 @@ class Record:
             since = noted if since is None else min(since, noted)
             queries = int(facts.get("queries", 1))
             seen += queries
+            failed += bool(facts.get("failed"))
             for counter, key in ((capture, "capture"), (delivery, "delivery")):
                 if facts.get(key):
                     counter[str(facts[key])] += queries
@@ -136,6 +138,7 @@ class Record:
             "capture": dict(capture),
             "delivery": dict(delivery),
             "skipped": dict(skipped),
+            "failed_in_spark": failed,
             "notes_lost": self._lost,
         }
 

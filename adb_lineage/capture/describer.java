@@ -2,7 +2,9 @@ package adb.lineage;
 
 import java.lang.management.ManagementFactory;
 import java.lang.management.ThreadMXBean;
+import java.lang.reflect.Constructor;
 import java.lang.reflect.Method;
+import java.lang.reflect.Parameter;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
@@ -68,6 +70,8 @@ public final class Describer {
         reason = problem.getMessage();
       } catch (StackOverflowError problem) {
         reason = "expressions are nested too deeply";
+      } catch (RuntimeException problem) {
+        reason = "a part of it can't be told (" + problem.getClass().getName() + ")";
       }
     }
     Leaves leaves = new Leaves(maxLeaves, started + millis * 1500000L);
@@ -346,10 +350,7 @@ public final class Describer {
         Object one = todo.remove(todo.size() - 1);
         if (one instanceof TreeNode) {
           if (met.put(one, one) != null) continue;
-          TreeNode node = (TreeNode) one;
-          if (one instanceof QueryPlan && one != root && node.children().isEmpty()) operators.add(one);
-          push(todo, parameters(node));
-          push(todo, elements(node.children()));
+          complete = below((TreeNode) one, root, todo) && complete;
         } else if (one instanceof scala.Option) {
           if (((scala.Option) one).isDefined()) todo.add(((scala.Option) one).get());
         } else if (one instanceof scala.collection.Iterable && !(one instanceof scala.collection.Map)) {
@@ -369,6 +370,23 @@ public final class Describer {
         text.append("\",\"operator\":true,\"num-children\":").append(i == 0 ? operators.size() - 1 : 0).append('}');
       }
       return new Description(text.append("]}").toString(), operators);
+    }
+
+    /** What a tree has below it; false where it can't tell. */
+    private boolean below(TreeNode node, TreeNode root, List todo) {
+      boolean complete = true;
+      try {
+        push(todo, parameters(node));
+      } catch (RuntimeException broken) {
+        complete = false;
+      }
+      try {
+        if (node instanceof QueryPlan && node != root && node.children().isEmpty()) operators.add(node);
+        push(todo, elements(node.children()));
+      } catch (RuntimeException broken) {
+        complete = false;
+      }
+      return complete;
     }
 
     private static void push(List todo, Object[] values) {
@@ -408,15 +426,18 @@ public final class Describer {
     return all;
   }
 
-  /** The constructor parameters' names, asked of Spark once for a class; numbers where it can't tell. */
+  /** The constructor parameters' names, looked up once for a class; numbers where nobody can tell. */
   private static String[] names(Object node, int count) {
+    if (count == 0) return new String[0];
     Class kind = node.getClass();
     synchronized (NAMES) {
       String[] names = (String[]) NAMES.get(kind);
       if (names == null || names.length < count) {
-        Object[] found;
+        Object[] found = recordedNames(kind, ((scala.Product) node).productArity());
         try {
-          found = elements(org.apache.spark.sql.catalyst.ScalaReflection$.MODULE$.getConstructorParameterNames(kind));
+          if (found == null) {
+            found = elements(org.apache.spark.sql.catalyst.ScalaReflection$.MODULE$.getConstructorParameterNames(kind));
+          }
         } catch (Throwable unknown) {
           found = new Object[0];
         }
@@ -428,6 +449,41 @@ public final class Describer {
       }
       return names;
     }
+  }
+
+  /**
+   * The names as scalac records them in the class file, of the one constructor whose first parameters are the fields;
+   * null where they are not there. Scala's own reflection takes seconds of processor time when it is first asked, which
+   * is more than the first query of a driver may cost.
+   */
+  private static Object[] recordedNames(Class kind, int arity) {
+    Object[] found = null;
+    try {
+      Constructor[] all = kind.getDeclaredConstructors();
+      for (int i = 0; i < all.length; i++) {
+        Parameter[] parameters = all[i].getParameters();
+        if (parameters.length < arity || !holds(kind, parameters, arity)) continue;
+        if (found != null) return null;
+        found = new Object[parameters.length];
+        for (int j = 0; j < parameters.length; j++) found[j] = parameters[j].getName();
+      }
+    } catch (Throwable unreadable) {
+      return null;
+    }
+    return found;
+  }
+
+  private static boolean holds(Class kind, Parameter[] parameters, int arity) {
+    for (int i = 0; i < parameters.length; i++) {
+      if (!parameters[i].isNamePresent()) return false;
+      if (i >= arity) continue;
+      try {
+        if (kind.getDeclaredField(parameters[i].getName()).getType() != parameters[i].getType()) return false;
+      } catch (NoSuchFieldException another) {
+        return false;
+      }
+    }
+    return true;
   }
 
   /** Nanoseconds of work: this thread's processor time, elapsed time where the JVM can't tell. */

@@ -6,7 +6,7 @@ Source of the subtypes and of masking: OpenLineage's Spark agent (ExpressionTrav
 """
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Iterator, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Sequence
 
 from adb_lineage.capture.plan import Node
 from adb_lineage.capture.transformations import (
@@ -21,11 +21,21 @@ from adb_lineage.capture.transformations import (
 
 # Spark functions from whose result the value can't be read back.
 MASKING = frozenset(("Crc32", "HiveHash", "Md5", "Murmur3Hash", "Sha1", "Sha2", "XxHash64", "Mask"))
-COUNTING = frozenset(("Count",))
+COUNTING = frozenset(("Count", "CountIf", "RegrCount"))
 RANKING = frozenset(("RowNumber", "Rank", "DenseRank", "PercentRank", "CumeDist", "NTile"))
 # Aggregates that give one of the values themselves, or a list of them: a member of the result is one of theirs.
 PICKING = frozenset(("First", "Last", "Max", "Min", "AnyValue", "CollectList", "CollectSet", "Mode", "MaxBy", "MinBy"))
 CHOSEN_BY_SECOND = frozenset(("MaxBy", "MinBy"))
+# Those that look at the whole of each value, and those that do at the members before the one that differs.
+CHOSEN_BY_ALL = frozenset(("CollectSet", "Mode"))
+CHOSEN_BY_FIRST = frozenset(("Max", "Min"))
+# Members of a struct beyond these decide about its order where all of these are equal: never, as good as.
+MAX_DECIDING = 20
+# Their type is that of their first child.
+OF_ITS_TYPE = frozenset(("Alias", "ArrayFilter", "ArraySort", "SortArray", "ArrayDistinct", "ArrayCompact", "Slice",
+                         "Coalesce"))
+# Theirs is that of a part of their first child.
+OF_A_PART = frozenset(("GetStructField", "GetArrayItem", "ElementAt", "GetMapValue"))
 # References to a column of the scope, and to one of a scope around it.
 ATTRIBUTES = frozenset(("AttributeReference",))
 OUTER = frozenset(("OuterReference", "OuterScopeReference", "UnresolvedOuterReference"))
@@ -110,9 +120,29 @@ def _aggregate(node: Node, way: Transformation, path: Path) -> Steps:
             yield Step(child, chain(way, CONDITIONAL), ())
         else:
             yield Step(child, inner, path if position == 0 and function.name in PICKING else ())
+            if position == 0 and path:
+                yield from _deciding(function.name, child, chain(way, CONDITIONAL), path)
     for child in node.children:
         if child is not function:
             yield Step(child, chain(way, CONDITIONAL), ())
+
+
+def _deciding(function: str, struct: Node, way: Transformation, path: Path) -> Steps:
+    """What decides whose member an aggregate gives: of `max(struct(at, price)).price` it is `at`."""
+    if function in CHOSEN_BY_ALL:
+        yield Step(struct, way, ())
+    if function not in CHOSEN_BY_FIRST:
+        return
+    kind = type_of(struct)
+    for depth, member in enumerate(path):
+        fields = _fields(kind)
+        place = next((place for place, one in enumerate(fields) if same_name(one.get("name"), member)), None)
+        if place is None:  # in an array, or nobody knows
+            yield Step(struct, way, path[:depth])
+            return
+        for one in fields[:place][:MAX_DECIDING]:
+            yield Step(struct, way, (*path[:depth], one["name"]))
+        kind = fields[place].get("type")
 
 
 def _window(node: Node, way: Transformation, path: Path) -> Steps:
@@ -177,6 +207,18 @@ def _container(node: Node, way: Transformation, path: Path) -> Steps:
         yield Step(child, chain(way, TRANSFORMATION), path)
 
 
+def _zipped(node: Node, way: Transformation, path: Path) -> Steps:
+    """`arrays_zip`: a member comes of the array of its name; the others decide how long the result is."""
+    named = [path and same_name(one.fields.get("value"), path[0]) for one in node.trees("names")]
+    for position, child in enumerate(node.children):
+        if not any(named):
+            yield Step(child, chain(way, TRANSFORMATION), ())
+        elif named[position]:
+            yield Step(child, chain(way, TRANSFORMATION), path[1:])
+        else:
+            yield Step(child, chain(way, CONDITIONAL), ())
+
+
 def _map(node: Node, way: Transformation, path: Path) -> Steps:
     """Children are key, value, key, value, …; a member can only be one of the values'."""
     for position, child in enumerate(node.children):
@@ -227,6 +269,7 @@ _RULES: Dict[str, Callable[[Node, Transformation, Path], Steps]] = {
     "GetStructField": _member,
     "GetArrayStructFields": _member_of_items,
     "CreateNamedStruct": _named_struct,
+    "ArraysZip": _zipped,
     "CreateMap": _map,
     "UpdateFields": _updated_struct,
     "InSubquery": _in_subquery,
@@ -241,27 +284,57 @@ def same_name(one: Any, other: str) -> bool:
 def member_name(node: Node) -> Optional[str]:
     """The name of the member that a GetStructField takes, as the struct spells it; None where it is not known."""
     ordinal = node.fields.get("ordinal")
-    struct = type_of(node.children[0])
-    if isinstance(struct, dict) and isinstance(ordinal, int) and 0 <= ordinal < len(struct.get("fields", ())):
-        return str(struct["fields"][ordinal]["name"])
     child = node.children[0]
     if child.name == "CreateNamedStruct" and isinstance(ordinal, int) and 2 * ordinal < len(child.children):
         value = child.children[2 * ordinal].fields.get("value")
         return value if isinstance(value, str) else None
+    fields = _fields(type_of(child))
+    if isinstance(ordinal, int) and 0 <= ordinal < len(fields):
+        return str(fields[ordinal]["name"])
     name = node.fields.get("name")
     return name if isinstance(name, str) else None
+
+
+def members_of(node: Node) -> List[str]:
+    """The names of a struct's members, or of those of the structs in an array; empty where they are not known."""
+    kind = type_of(node)
+    found = [one.get("name") for one in _fields(kind.get("elementType", kind) if isinstance(kind, dict) else None)]
+    return [str(one) for one in found] if all(isinstance(one, str) for one in found) else []
 
 
 def type_of(node: Node) -> Any:
     """The data type of an expression in its JSON form, None for one that does not show it."""
     members = []
-    while node.name in ("GetStructField", "Alias", "GetArrayItem", "ElementAt", "GetMapValue") and node.children:
+    while (node.name in OF_ITS_TYPE or node.name in OF_A_PART) and node.children:
         members.append(node)
         node = node.children[0]
-    found = node.fields.get("dataType")
+    found = node.fields.get("dataType") or _made_type(node)
     for member in reversed(members):
         found = _type_of_member(member, found)
     return found
+
+
+def _made_type(node: Node) -> Any:
+    """The data type of a struct or an array that the query puts together."""
+    if node.name == "CreateArray" and node.children:
+        return {"type": "array", "elementType": type_of(node.children[0])}
+    if node.name == "CreateNamedStruct":
+        return _struct(node.children[::2], [type_of(one) for one in node.children[1::2]])
+    if node.name == "ArraysZip":
+        kinds = [type_of(one) for one in node.children]
+        return {"type": "array", "elementType": _struct(
+            node.trees("names"), [one.get("elementType") if isinstance(one, dict) else None for one in kinds])}
+    return None
+
+
+def _struct(names: Sequence[Node], kinds: Sequence[Any]) -> Any:
+    fields = [{"name": name.fields.get("value"), "type": kind} for name, kind in zip(names, kinds)]
+    return {"type": "struct", "fields": fields}
+
+
+def _fields(kind: Any) -> List[Dict[str, Any]]:
+    found = kind.get("fields") if isinstance(kind, dict) else None
+    return found if isinstance(found, list) else []
 
 
 def _without_nulls(kind: Any) -> Any:
@@ -273,7 +346,7 @@ def _without_nulls(kind: Any) -> Any:
 
 
 def _type_of_member(node: Node, outer: Any) -> Any:
-    if node.name == "Alias":
+    if node.name in OF_ITS_TYPE:
         return outer
     if not isinstance(outer, dict):
         return None

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Callable, Dict, List, Optional, Sequence, Tuple
 
+from adb_lineage.capture.expressions import members_of
 from adb_lineage.capture.origins import EMPTY, Origin, member_of, passed, union
 from adb_lineage.capture.plan import Node, expr_id, trees_in
 from adb_lineage.capture.scopes import NO_COLUMNS, Attribute, Columns, around, attributes_of, together
@@ -122,7 +123,8 @@ def _generated(work: ColumnLineage, generator: Node, made: Tuple[Attribute, ...]
         return ([whole()] if generator.name == "PosExplode" else []) + sides
     if generator.name == "Inline" and len(arguments) == 1:
         array = passed(work.origin(arguments[0], scope, outer), TRANSFORMATION)
-        return [member_of(array, attribute.name, text) for attribute in made]
+        names = members_of(arguments[0])  # the columns may have others
+        return [member_of(array, name, text) for name in names] if len(names) == len(made) else [whole()] * len(made)
     if generator.name == "Stack" and made and arguments and isinstance(arguments[0].fields.get("value"), int):
         cells = [element(one) for one in arguments[1:]]
         return [union(cells[position::len(made)] or [EMPTY]) for position in range(len(made))]
@@ -186,6 +188,19 @@ def _lateral_join(work: ColumnLineage, node: Node, children: List[Columns], oute
     both = together([left, right])
     work.use(node.trees("condition"), JOIN, both, outer)
     return both
+
+
+def _typed_filter(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
+    """A filter by a function of the program's, which sees all that the deserializer reads."""
+    work.use(node.trees("deserializer"), FILTER, children[0], outer)
+    return children[0]
+
+
+def _appended(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
+    """The keys that a function of the program's gives for each row (`groupByKey`), behind the row's columns."""
+    child = children[0]
+    made = work.opaque(attributes_of(node.trees("serializer")), child, _text_of_code(node))
+    return Columns(child.attributes + made.attributes, {**child.origins, **made.origins})
 
 
 def _evaluated_udfs(work: ColumnLineage, node: Node, children: List[Columns], outer: Optional[Columns]) -> Columns:
@@ -301,5 +316,7 @@ OPERATORS: Dict[str, Operator] = {
     "UnionLoop": _loop,
     "LateralJoin": _lateral_join,
     "DeserializeToObject": _object,
+    "TypedFilter": _typed_filter,
+    "AppendColumns": _appended,
     "MergeRows": _merge_rows,
 }

@@ -76,6 +76,8 @@ def figures(coverage: Mapping[str, Any], path: str) -> List[str]:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(coverage["since"])) if coverage.get("since") else "?"
     words = [f"{capture.get(word, 0)} {word}" for word in ("captured", "skipped", "dropped", "failed")]
     lines = [f"{seen} statements seen since {since}: {', '.join(words)}"]
+    if coverage.get("failed_in_spark"):
+        lines[0] += f"; {coverage['failed_in_spark']} of them failed in Spark"
     skipped: Mapping[str, int] = coverage.get("skipped", {})
     lines.extend(f"  skipped {count:>6}  {reason}"
                  for reason, count in sorted(skipped.items(), key=lambda one: (-one[1], one[0])))

@@ -72,6 +72,21 @@ def test_a_union_doubled_twenty_times_is_described_and_followed_once(spark_sessi
     assert jvm.round_trips == 2
 
 
+def test_a_node_that_breaks_costs_the_columns_and_not_the_relations(spark_session, tmp_path):
+    """A proprietary node may throw when it is asked for its children; so does this one, which has none."""
+    spark_session.range(3).write.parquet(str(tmp_path / "a"))
+    java = spark_session._jvm
+    union = java.org.apache.spark.sql.catalyst.plans.logical.Union
+    both = java.java.util.ArrayList()
+    both.add(spark_session.read.parquet(str(tmp_path / "a"))._jdf.queryExecution().analyzed())
+    both.add(union(None, False, False))
+    plan = union(java.org.apache.spark.api.python.PythonUtils.toSeq(both), False, False)
+    description = Plans(open_describer(spark_session.sparkContext), Jvm(60.0), Limits()).describe(plan)
+    assert description.detail == "leaves"
+    assert "can't be told (java.lang.NullPointerException); not all of its leaves were reached" in description.reason
+    assert [leaf.name for leaf in description.root.leaves()] == ["LogicalRelation"]
+
+
 def test_ten_thousand_columns_are_followed_within_the_default_limits(captured, tmp_path):
     (tmp_path / "wide").mkdir()
 

@@ -1,6 +1,7 @@
 """Columns of queries on real Spark, as its analysis gives them: expected in columns.yaml."""
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -72,6 +73,53 @@ def test_columns(written, section, case):
         assert edges(found.uses, tables) == listed(case["uses"])
     for name, text in case.get("texts", {}).items():
         assert re.sub(r"#\d+L?", "", found.texts[name]) == text
+
+
+def classes(value, found):
+    """The parameter names of each class in a plan's JSON."""
+    if isinstance(value, dict):
+        if "class" in value:
+            found.setdefault(value["class"], set()).update(value)
+        value = list(value.values())
+    for one in value if isinstance(value, list) else ():
+        classes(one, found)
+    return found
+
+
+def test_parameters_have_the_names_that_spark_s_own_json_gives_them(prepared):
+    """The describer reads them from class files: Scala's reflection, which Spark asks, is slow to start."""
+    session, folders = prepared
+    describer = open_describer(session.sparkContext)
+    ours, spark_s = {}, {}
+    for _, case in CASES:
+        plan = session.sql(case["sql"].format(**folders))._jdf.queryExecution().analyzed()
+        classes(json.loads(Plans(describer, Jvm(60.0), Limits()).describe(plan).text)["plan"], ours)
+        classes(json.loads(plan.toJSON()), spark_s)
+    assert len(spark_s) > 50
+    for name, keys in ours.items():  # Spark leaves out what is None, the describer in expressions what says nothing
+        keys -= {"operator", "sql-name"}
+        assert keys <= spark_s.get(name, keys) or keys >= spark_s[name], name
+
+
+def test_a_driver_s_first_query_does_not_wait_for_scala_s_reflection(spark_session):
+    java = spark_session._jvm
+    find = open_describer(spark_session.sparkContext)._java.getClass().getDeclaredMethod(
+        "recordedNames", _array(spark_session, java.java.lang.Class, java.java.lang.Class.forName("java.lang.Class"),
+                                java.java.lang.Integer.TYPE))
+    find.setAccessible(True)
+    for name, arity in (("plans.logical.Project", 2), ("expressions.Alias", 2), ("expressions.aggregate.First", 2),
+                        ("expressions.AttributeReference", 4)):
+        kind = java.java.lang.Class.forName(f"org.apache.spark.sql.catalyst.{name}")
+        found = find.invoke(None, _array(spark_session, java.java.lang.Object, kind, arity))
+        expected = java.org.apache.spark.sql.catalyst.ScalaReflection.getConstructorParameterNames(kind)
+        assert ",".join(found) == expected.mkString(","), name
+
+
+def _array(session, kind, *values):
+    array = session.sparkContext._gateway.new_array(kind, len(values))
+    for place, value in enumerate(values):
+        array[place] = value
+    return array
 
 
 def test_a_text_has_an_end(written):

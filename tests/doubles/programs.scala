@@ -12,7 +12,22 @@ class Upper extends org.apache.spark.api.java.function.MapFunction[String, Strin
   override def call(value: String): String = value.toUpperCase
 }
 
+class NotEmpty extends org.apache.spark.api.java.function.FilterFunction[String] {
+  override def call(value: String): Boolean = value.nonEmpty
+}
+
+class Initial extends org.apache.spark.api.java.function.MapFunction[String, String] {
+  override def call(value: String): String = value.take(1)
+}
+
 object Typed {
   def upper(session: @SESSION@, from: String, to: String): Unit =
     session.read.parquet(from).select("v").as(Encoders.STRING).map(new Upper, Encoders.STRING).write.parquet(to)
+
+  def notEmpty(session: @SESSION@, from: String, to: String): Unit =
+    session.read.parquet(from).select("v").as(Encoders.STRING).filter(new NotEmpty).write.parquet(to)
+
+  def byInitial(session: @SESSION@, from: String, to: String): Unit =
+    session.read.parquet(from).select("v").as(Encoders.STRING).groupByKey(new Initial, Encoders.STRING)
+      .agg(org.apache.spark.sql.functions.max("v").as(Encoders.STRING)).write.json(to)
 }

@@ -84,6 +84,7 @@ def test_a_skipped_and_a_failed_statement_say_why(record, capsys):
     output = capsys.readouterr().out
     assert "  reason: a temporary view is no dataset" in output
     assert "  failed in Spark: [DIVIDE_BY_ZERO] no" in output
+    assert ": 1 captured, 1 skipped, 0 dropped, 0 failed; 1 of them failed in Spark\n" in output
 
 
 def test_without_any_statement_it_says_so(record, capsys):

@@ -283,7 +283,9 @@ def _aggregates(draw: Draw, fresh: Fresh, columns: Columns) -> List[str]:
         lambda: f"min({text(draw, columns, 1)})", lambda: f"count({number(draw, columns, 0)})",
         lambda: f"count(distinct {number(draw, columns, 0)})",
         lambda: f"sort_array(collect_set({number(draw, columns, 0)}))", lambda: "count(*)",
-        lambda: f"max(struct({number(draw, columns, 0)}, {text(draw, columns, 0)})).col1",
+        lambda: f"{draw(st.sampled_from(['max', 'min']))}(struct({number(draw, columns, 0)}, {text(draw, columns, 0)}))"
+                f".{draw(st.sampled_from(['col1', 'col2']))}",
+        lambda: f"sort_array(collect_set(struct({number(draw, columns, 0)} as g, {text(draw, columns, 0)} as h)).g)",
         lambda: f"max_by({number(draw, columns, 0)}, {number(draw, columns, 0)})",
         lambda: f"sum({number(draw, columns, 0)}) filter (where {predicate(draw, columns, 0)})",
         lambda: f"first({number(draw, columns, 0)})", lambda: f"max({number(draw, columns, 0)}) + 1",
@@ -344,6 +346,9 @@ def _explode(draw: Draw, fresh: Fresh, columns: Columns) -> str:
                   f' lateral view outer explode({name}) z as o", f=f)']
     for name in items[:1]:
         one = fresh()
+        if arrays:
+            forms += [f'f.select({keep}, E("arrays_zip({arrays[0]}, {name})").alias("{fresh()}"))',
+                      f'f.select(E("arrays_zip({arrays[0]}, {name}).{name}.p").alias("{fresh()}"))']
         forms += [f'f.select({keep}, E("inline({name})").alias("{fresh()}", "{fresh()}"))',
                   f'f.withColumn("{one}", E("explode({name})")).withColumn("{fresh()}", E("{one}.p")).drop("{one}")']
     for name in maps[:1]:

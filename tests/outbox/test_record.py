@@ -50,6 +50,7 @@ def test_coverage_counts_by_outcome_and_reason(path):
         "capture": {"captured": 1, "skipped": 2, "failed": 1},
         "delivery": {"delivered": 1, "dead": 1},
         "skipped": {"it moved no data": 2},
+        "failed_in_spark": 0,
         "notes_lost": 0,
     }
 
