@@ -20,7 +20,7 @@ from adb_lineage.purview.options import PurviewOptions
 from adb_lineage.purview.payload import CallSize, Item
 from adb_lineage.purview.progress import Progress, no_progress
 from adb_lineage.purview.resolver import Resolver
-from adb_lineage.purview.state import Found, State
+from adb_lineage.purview.state import Found, State, Written
 from adb_lineage.purview.types import PLACEHOLDER, TypeBook
 
 log = logging.getLogger("adb_lineage.purview")
@@ -163,6 +163,7 @@ class Healer:
             self._send(now, plan)
         done = len(plan.moves)
         progress(done, total)
+        self._keep_in_mind([one for one, _ in plan.kept])
         inventory = Inventory(self._client, self._options, self._state, book)
         for one in plan.removals:
             # Look again: somebody may have linked to it since the plan was made.
@@ -190,6 +191,15 @@ class Healer:
             return
         # The next run of a process sends it again: what we remember of it is no longer what the catalog has.
         self._state.resend([one.name for one in items])
+
+    def _keep_in_mind(self, stand_ins: Sequence[Owned]) -> None:
+        """What stays for now may have lost its last edge, by which alone another machine's stand-ins are found."""
+        known, now = self._state.written(one.name for one in stand_ins), self._clock.time()
+        self._state.record(
+            Written(one.name, one.guid, "placeholder", "", "", True, now, now, one.seen_at or now, {})
+            for one in stand_ins
+            if one.name not in known
+        )
 
     def _forget(self, one: Owned) -> None:
         columns = [row.name for row in self._state.all_written("column") if row.facts.get("table") == list(one.name)]

@@ -214,6 +214,20 @@ class TestCommand:
         }
         assert world.entity(path) is None
 
+    def test_what_lost_its_edges_within_the_time_of_grace_goes_later(self, world: World) -> None:
+        path = AssetName("azure_datalake_gen2_path", "https://acct.dfs.core.windows.net/c/in")
+        deliver(world.client(), "p", [asset(path)], [lake("out")])
+        world.scan(resource_set("in"))
+        world.clock.jump(time.time() - world.clock.time())
+        plan = world.client("other.sqlite").plan_heal()
+        assert len(plan.moves) == 1 and plan.removals == []
+        world.client("other.sqlite").heal(plan)
+        assert world.entity(path) is not None
+        old(world)
+        catalog = world.client("other.sqlite")
+        catalog.heal(catalog.plan_heal())
+        assert world.entity(path) is None
+
     def test_an_orphan_without_a_real_asset_goes_too(self, world: World) -> None:
         catalog = world.client(create_missing="placeholder")
         deliver(catalog, "p", [sql_asset("T")], [sql_asset("U")])
