@@ -199,7 +199,8 @@ class Capture:
             return None
         analysis = analyse(query, self._means(finished, jvm), keep_plan=self._options.logical_plan,
                            remember=finished.function in CHECKPOINTS and not finished.failure,
-                           before_rdd=finished.before_rdd, function=finished.function)
+                           before_rdd=finished.before_rdd, function=finished.function,
+                           idle=finished.idle and not finished.failure)
         if analysis.is_command and not finished.failure and self._ran_before(jvm, query):
             return None
         captured = Captured(finished, analysis, self._statement(jvm, query))

@@ -226,6 +226,10 @@ public final class Relay extends SparkListener {
       stream = stream(streamId, batch ? call(query, "runId") : null);
       if (start != null) header.append('&').append(start);
       if (context != null && !"".equals(context)) header.append('&').append(context);
+      // Only where Spark names the root do the jobs of nested executions count for it.
+      if (context == null && start != null && String.valueOf(start).indexOf("rootExecutionId=") >= 0) {
+        add(header, "idle", "true");
+      }
       if (query == null) {
         seen++;
         unheard++;

@@ -140,6 +140,6 @@ def save_into_data_source(reading: Reading) -> Write:
     dataset = datasets[0] if datasets else Dataset("unknown", provider, known=False)
     if not dataset.known:
         reading.note(f"the target of provider {provider} is not known exactly: {dataset.namespace} {dataset.name}")
-    return Write(dataset, lifecycle_of_mode(mode, False))
+    return Write(dataset, lifecycle_of_mode(mode, False), unless_there=mode == "Ignore")
 
 

@@ -13,6 +13,7 @@ from adb_lineage.capture.readers.base import (
     Write,
     command,
     identifier,
+    keeps_existing,
     location_of,
     name_of_identifier,
     table_name,
@@ -30,7 +31,8 @@ def create_table(reading: Reading) -> Write:
         return Write(query="")
     location = location_of(reading, table) or reading.surroundings.default_location(name)
     schema = fields_of(json.loads(reading.jvm.ask(table, "schema", "json")))
-    return Write(reading.surroundings.table(name, location).with_schema(schema), "CREATE", "")
+    return Write(reading.surroundings.table(name, location).with_schema(schema), "CREATE", "",
+                 unless_there=keeps_existing(reading))
 
 
 @command("CreateTableLikeCommand")
@@ -44,7 +46,7 @@ def create_table_like(reading: Reading) -> Write:
         name = replace(name, database=".".join(str(part) for part in current))
     uri = reading.jvm.attempt(reading.java, "fileFormat", "locationUri?")
     location = reading.surroundings.default_location(name) if uri is None else reading.jvm.text(uri)
-    return Write(reading.surroundings.table(name, location), "CREATE", "")
+    return Write(reading.surroundings.table(name, location), "CREATE", "", unless_there=keeps_existing(reading))
 
 
 @command("CreateTableLike")

@@ -5,10 +5,11 @@ Members differ between versions, so they are tried by name (reference databricks
 from __future__ import annotations
 
 import json
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Tuple, Union
 
 from adb_lineage.capture.datasets import Dataset, TableName, fields_of, from_path
 from adb_lineage.capture.readers.base import (
+    THERE_ALREADY,
     Reading,
     RowLevel,
     Skip,
@@ -20,6 +21,7 @@ from adb_lineage.capture.readers.base import (
     name_of_identifier,
     table_name,
 )
+from adb_lineage.capture.readers.connectors import v1_relation
 from adb_lineage.capture.readers.v2 import v2_table
 from adb_lineage.capture.row_level import deleted, merged, updated
 
@@ -66,7 +68,7 @@ def copy_into(reading: Reading) -> Write:
 
 
 @command("CreateDeltaTableCommand")
-def create(reading: Reading) -> Write:
+def create(reading: Reading) -> Union[Write, Skip]:
     """CREATE and REPLACE TABLE [AS SELECT | CLONE] of a Delta table."""
     jvm = reading.jvm
     table = jvm.ask(reading.java, "table")
@@ -82,11 +84,32 @@ def create(reading: Reading) -> Write:
     else:
         dataset = reading.surroundings.table(name, location or reading.surroundings.default_location(name))
     query = jvm.ask(reading.java, "query?")
+    if mode == "Ignore" and jvm.attempt(reading.java, "existingTableOpt?") is not None:
+        return Skip(THERE_ALREADY)
     if query is None:
         return Write(dataset, lifecycle, "")
     if jvm.class_name(query).rpartition(".")[2].startswith("CloneTableCommand"):
         return Write(dataset, lifecycle, "", inputs=_clone_source(reading, query), copies=True)
-    return Write(dataset, lifecycle, "query?", provisional=location is None)
+    return Write(dataset, lifecycle, "query?", provisional=location is None, unless_there=mode == "Ignore")
+
+
+@command("DeltaDynamicPartitionOverwriteCommand", "DeltaDynamicPartitionOverwriteCommandEdge")
+def overwrite_partitions(reading: Reading) -> Write:
+    """INSERT OVERWRITE with `partitionOverwriteMode=dynamic`: what Delta makes of OverwritePartitionsDynamic."""
+    return Write(target="table", lifecycle="OVERWRITE")
+
+
+@command("DeltaInsertReplaceOnOrUsingCommand", "DeltaInsertReplaceOnOrUsingCommandEdge")
+def insert_replace(reading: Reading) -> Write:
+    """INSERT … REPLACE ON | USING: the rows take the place of those that they match."""
+    return Write(_table_member(reading, "deltaTable"), "OVERWRITE")
+
+
+@v1_relation("DeltaCDFRelation")
+def change_feed(reading: Reading) -> Tuple[Dataset, ...]:
+    """The change data feed of a table that is read by its path; the log itself is not asked."""
+    path = reading.jvm.attempt(reading.java, "snapshotWithSchemaMode", "snapshot", "deltaLog", "dataPath")
+    return () if path is None else (from_path(reading.jvm.text(path)),)
 
 
 @command("CloneTableCommand", "CloneTableCommandEdge")

@@ -10,6 +10,7 @@ from adb_lineage.capture.readers.base import (
     Reading,
     Write,
     command,
+    keeps_existing,
     lifecycle_of_mode,
     schema_of,
     table_name,
@@ -97,12 +98,14 @@ def insert_into_files(reading: Reading) -> Write:
     jvm = reading.jvm
     mode = jvm.text(jvm.ask(reading.java, "mode"))
     path = jvm.text(jvm.ask(reading.java, "outputPath"))
+    kept = mode == "Ignore" or keeps_existing(reading)
     if "catalogTable" in reading.node.fields or not reading.node.fields:
         table = jvm.ask(reading.java, "catalogTable?")
         name = table_name(reading, "catalogTable", table) if table is not None else None
         if name is not None:
-            return Write(reading.surroundings.table(name, path, escaped=False), lifecycle_of_mode(mode, False))
-    return Write(from_path(path), lifecycle_of_mode(mode, False))
+            return Write(reading.surroundings.table(name, path, escaped=False), lifecycle_of_mode(mode, False),
+                         unless_there=kept)
+    return Write(from_path(path), lifecycle_of_mode(mode, False), unless_there=kept)
 
 
 @command("InsertIntoDataSourceDirCommand", "InsertIntoHiveDirCommand", "InsertIntoDir")

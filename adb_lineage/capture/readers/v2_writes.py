@@ -5,7 +5,7 @@ from typing import Any, Optional, Tuple
 
 from adb_lineage.capture.datasets import Dataset, TableName, from_path
 from adb_lineage.capture.options import Options
-from adb_lineage.capture.readers.base import Reading, RowLevel, Write, command
+from adb_lineage.capture.readers.base import Reading, RowLevel, Write, command, keeps_existing
 from adb_lineage.capture.readers.v2 import table_name_of
 from adb_lineage.capture.row_level import deleted, merged, updated
 
@@ -76,12 +76,13 @@ def new_table(reading: Reading, lifecycle: str, query: str) -> Write:
     """A table that a V2 catalog makes: by its name, at the location that the command gives, if it gives one."""
     name, path = new_name(reading)
     location = path or _location(reading)
+    kept = keeps_existing(reading)
     if name is None:
-        return Write(from_path(location) if location else None, lifecycle, query)
+        return Write(from_path(location) if location else None, lifecycle, query, unless_there=kept)
     if location:
-        return Write(reading.surroundings.table(name, location, escaped=False), lifecycle, query)
+        return Write(reading.surroundings.table(name, location, escaped=False), lifecycle, query, unless_there=kept)
     guess = reading.surroundings.default_location(name)
-    return Write(reading.surroundings.table(name, guess), lifecycle, query, provisional=True)
+    return Write(reading.surroundings.table(name, guess), lifecycle, query, provisional=True, unless_there=kept)
 
 
 def new_name(reading: Reading) -> Tuple[Optional[TableName], str]:
