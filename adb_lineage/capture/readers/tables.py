@@ -74,9 +74,9 @@ def save_as_table(reading: Reading) -> Write:
 
 @command("CreateHiveTableAsSelectCommand", "OptimizedCreateHiveTableAsSelectCommand")
 def create_hive_table_as_select(reading: Reading) -> Write:
-    """CTAS into a Hive SerDe table."""
+    """CTAS into a Hive SerDe table, and `saveAsTable` with the format `hive`."""
     mode = reading.jvm.text(reading.jvm.ask(reading.java, "mode"))
-    return _new_table(reading, "tableDesc", mode, "CREATE")
+    return _new_table(reading, "tableDesc", mode, lifecycle_of_mode(mode, True))
 
 
 @command("InsertIntoHiveTable")
