@@ -31,7 +31,7 @@ READING_COMMANDS = frozenset(("SetVariable",))
 MOVES_NO_DATA = re.compile(
     r"(?:Show|Describe|Explain|StreamingExplain|List|Refresh|Cache|Uncache|Reset|SetCommand|SetCatalog|SetNamespace"
     r"|SetPath|SetViewProperties|UnsetViewProperties|AlterViewSchemaBinding|SetCatalogAndNamespace|UnsetNamespace"
-    r"|CommentOnNamespace|Comment|Noop|Add(?:Jars|Files|Archives)|AlterDatabase|ClearCache|Call|CompoundBody"
+    r"|CommentOnNamespace|Comment|Noop|Add(?:Jars|Files|Archives)|AlterDatabase|ClearCache|CompoundBody"
     r"|(?:Open|Close|Fetch|Declare)Cursor|CreateTempViewUsing"
     r"|(?:Create|Drop|Declare|Alter)(?:Persisted|Temporary|SQL|UserDefined|Temp)*"
     r"(?:Function|Namespace|Database|Index|Variable|Catalog|Schema)).*")
@@ -432,9 +432,12 @@ def _columns(work: _Work, node: Node, write: Write, query: Optional[Node], plans
 
 
 def _is_command(root: Node, function: str) -> bool:
-    """Whether a root without a reader is a command: by the execution's name, the package, or the class's name."""
-    return (function == "command" or ".execution.command." in root.class_name
-            or root.name.endswith(("Command", "CommandEdge")))
+    """Whether a root without a reader is a command: by the execution's name, the package, or the class's name.
+
+    Before Spark 3.2 a command that is asked for its result is an execution named by that method.
+    """
+    return (function == "command" or ".execution.command." in root.class_name or MOVES_NO_DATA.fullmatch(root.name)
+            is not None or root.name.endswith(("Command", "CommandEdge")))
 
 
 def _short(error: BaseException) -> str:

@@ -112,9 +112,9 @@ def relation(*names: str) -> Callable[[RelationReader], RelationReader]:
 
 
 def command(*names: str) -> Callable[[CommandReader], CommandReader]:
-    """Register a reader of commands by their simple class names."""
+    """Register a reader of commands by their simple class names; Databricks' own have `Edge` behind some of them."""
     def register(reader: CommandReader) -> CommandReader:
-        COMMANDS.update(dict.fromkeys(names, reader))
+        COMMANDS.update({name + ending: reader for name in names for ending in ("", "Edge")})
         return reader
     return register
 
