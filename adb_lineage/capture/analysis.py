@@ -14,7 +14,7 @@ from adb_lineage.capture.memory import Memory, Remembered, renumbered
 from adb_lineage.capture.plan import Node, string_list
 from adb_lineage.capture.rdd_graph import RddGraph
 from adb_lineage.capture.readers import COMMANDS, RELATIONS, Reading, Write
-from adb_lineage.capture.readers.base import Skip, unknown_relation
+from adb_lineage.capture.readers.base import THERE_ALREADY, Skip, unknown_relation
 from adb_lineage.capture.row_level import beside_itself
 from adb_lineage.capture.scopes import Columns, attributes_of
 from adb_lineage.capture.surroundings import Surroundings
@@ -31,7 +31,7 @@ READING_COMMANDS = frozenset(("SetVariable",))
 MOVES_NO_DATA = re.compile(
     r"(?:Show|Describe|Explain|StreamingExplain|List|Refresh|Cache|Uncache|Reset|SetCommand|SetCatalog|SetNamespace"
     r"|SetPath|SetViewProperties|UnsetViewProperties|AlterViewSchemaBinding|SetCatalogAndNamespace|UnsetNamespace"
-    r"|CommentOnNamespace|Comment|Noop|Add(?:Jars|Files|Archives)|AlterDatabase|ClearCache|Call|CompoundBody"
+    r"|CommentOnNamespace|Comment|Noop|Add(?:Jars|Files|Archives)|AlterDatabase|ClearCache|CompoundBody"
     r"|(?:Open|Close|Fetch|Declare)Cursor|CreateTempViewUsing"
     r"|(?:Create|Drop|Declare|Alter)(?:Persisted|Temporary|SQL|UserDefined|Temp)*"
     r"(?:Function|Namespace|Database|Index|Variable|Catalog|Schema)).*")
@@ -173,15 +173,16 @@ class Means:
 
 
 def analyse(query: Any, means: Means, *, keep_plan: bool = False, remember: bool = False,
-            before_rdd: int = 0, function: str = "") -> Analysis:
+            before_rdd: int = 0, function: str = "", idle: bool = False) -> Analysis:
     """Analyse a JVM QueryExecution by its analysed plan. Never raises for what a plan contains.
 
     `function` is the name that Spark gave the execution: "command", or the method that caused it ("collect", "save").
     `remember`: its result lives on under another plan (a checkpoint), over an RDD with a number below `before_rdd`.
+    `idle`: no Spark job ran in it.
     """
     work = means.work(query)
     description = work.describe(means.jvm.ask(query, "analyzed"))
-    analysis = _read(work, description, function)
+    analysis = _read(work, description, function, idle)
     if remember:
         means.memory.remember(_remembered(work, description, before_rdd=before_rdd))
     return replace(analysis, notes=tuple(work.notes), streams=tuple(work.streams),
@@ -224,11 +225,11 @@ def _remembered(work: _Work, description: Description, stream: str = "", before_
     return Remembered(dict(work.leaves), output, (), {}, stream, before_rdd)
 
 
-def _read(work: _Work, description: Description, function: str) -> Analysis:
+def _read(work: _Work, description: Description, function: str, idle: bool) -> Analysis:
     root = description.root
     commands = _commands(root)
     if commands:
-        return _read_commands(work, description, commands)
+        return _read_commands(work, description, commands, idle)
     if root.name not in READING_COMMANDS and _is_command(root, function):
         known = MOVES_NO_DATA.fullmatch(root.name) is not None
         reason = f"{root.name} moves no data" if known else f"{root.name} is a command of an unknown kind"
@@ -252,13 +253,15 @@ def _commands(root: Node) -> Sequence[Node]:
     return ()
 
 
-def _read_commands(work: _Work, description: Description, commands: Sequence[Node]) -> Analysis:
+def _read_commands(work: _Work, description: Description, commands: Sequence[Node], idle: bool) -> Analysis:
     root = description.root
     outputs: List[Output] = []
     for node in commands:
         write = COMMANDS[node.name](work.reading(node))
         if isinstance(write, Skip):
             return Analysis(root.name, is_command=True, skipped=write.reason, whole=True)
+        if write.unless_there and (idle if write.query else _seen(work, write.dataset)):
+            return Analysis(root.name, is_command=True, skipped=THERE_ALREADY, whole=True)
         output = _read_write(work, description, node, write)
         if output is not None:
             outputs.append(output)
@@ -269,6 +272,12 @@ def _read_commands(work: _Work, description: Description, commands: Sequence[Nod
     elif not outputs:
         skipped = f"the target of {root.name} is not known"
     return Analysis(root.name, inputs, tuple(outputs), True, dict(work.leaves), skipped)
+
+
+def _seen(work: _Work, dataset: Optional[Dataset]) -> bool:
+    """Whether a table of that name was read or written before; Spark's catalog is not asked."""
+    links = () if dataset is None else dataset.symlinks
+    return any(work.surroundings.places.find(link) is not None for link in links)
 
 
 def _read_write(work: _Work, description: Description, node: Node, write: Write) -> Optional[Output]:
@@ -423,9 +432,12 @@ def _columns(work: _Work, node: Node, write: Write, query: Optional[Node], plans
 
 
 def _is_command(root: Node, function: str) -> bool:
-    """Whether a root without a reader is a command: by the execution's name, the package, or the class's name."""
-    return (function == "command" or ".execution.command." in root.class_name
-            or root.name.endswith(("Command", "CommandEdge")))
+    """Whether a root without a reader is a command: by the execution's name, the package, or the class's name.
+
+    Before Spark 3.2 a command that is asked for its result is an execution named by that method.
+    """
+    return (function == "command" or ".execution.command." in root.class_name or MOVES_NO_DATA.fullmatch(root.name)
+            is not None or root.name.endswith(("Command", "CommandEdge")))
 
 
 def _short(error: BaseException) -> str:

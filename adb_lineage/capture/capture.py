@@ -13,7 +13,7 @@ from typing import Any, Callable, Deque, Dict, Mapping, Optional, Protocol, Tupl
 from adb_lineage.capture.analysis import Analysis, Means, Output, analyse, analyse_stream
 from adb_lineage.capture.capabilities import Capabilities
 from adb_lineage.capture.context import Environment
-from adb_lineage.capture.datasets import Dataset, from_path
+from adb_lineage.capture.datasets import Dataset, from_path, in_file_system
 from adb_lineage.capture.describing import Limits
 from adb_lineage.capture.events import Application, RunEvents, build_events, build_stream_event, identity
 from adb_lineage.capture.executions import Captured, Executions
@@ -25,7 +25,7 @@ from adb_lineage.capture.readers import Reading, Write
 from adb_lineage.capture.readers.streams import sink
 from adb_lineage.capture.secrets import without_secrets
 from adb_lineage.capture.streams import StreamRun, Streams
-from adb_lineage.capture.surroundings import Surroundings
+from adb_lineage.capture.surroundings import Surroundings, default_root
 from adb_lineage.capture.tap import Finished, Tap
 
 POLL_SECONDS = 1.0
@@ -199,7 +199,8 @@ class Capture:
             return None
         analysis = analyse(query, self._means(finished, jvm), keep_plan=self._options.logical_plan,
                            remember=finished.function in CHECKPOINTS and not finished.failure,
-                           before_rdd=finished.before_rdd, function=finished.function)
+                           before_rdd=finished.before_rdd, function=finished.function,
+                           idle=finished.idle and not finished.failure)
         if analysis.is_command and not finished.failure and self._ran_before(jvm, query):
             return None
         captured = Captured(finished, analysis, self._statement(jvm, query))
@@ -215,9 +216,10 @@ class Capture:
     def _job(self, finished: Finished, jvm: Jvm) -> Captured:
         """An RDD job that wrote, or handed its rows to a function: its sources are those of its RDD."""
         found = self.tap.rdds.sources(finished.query, jvm)
+        root = default_root(jvm, jvm.attempt(finished.query, "context"))
         outputs: Tuple[Output, ...] = ()
         if finished.path:
-            outputs = (Output(from_path(finished.path)),)
+            outputs = (Output(from_path(in_file_system(finished.path, root))),)
         elif not finished.function:
             outputs = (Output(Dataset("unknown", finished.format or "an output without a path", known=False)),)
         inputs = {one.key: one for one in found.datasets}

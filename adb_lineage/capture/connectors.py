@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Callable, Dict, Iterable, Mapping, Tuple
 from urllib.parse import unquote, urlsplit
 
-from adb_lineage.capture.datasets import Dataset, from_path
+from adb_lineage.capture.datasets import Dataset, from_path, in_file_system
 from adb_lineage.capture.jdbc import JdbcLocation, parse_jdbc_url, snowflake_account
 from adb_lineage.capture.options import Options
 from adb_lineage.capture.queries import tables_in_query
@@ -280,7 +280,7 @@ def delta_sharing_path(path: str, endpoint: str) -> Datasets:
 def files(options: Options) -> Datasets:
     """A format that lives in the file system: what lies at `path`; of a glob, the folder that holds all of it."""
     path = options.get("path")
-    return (from_path(without_glob(path)),) if path else ()
+    return (from_path(in_file_system(without_glob(path), options.root)),) if path else ()
 
 
 def without_glob(path: str) -> str:

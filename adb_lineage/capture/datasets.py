@@ -116,6 +116,15 @@ def from_path(path: str, *, escaped: bool = False) -> Dataset:
     return Dataset(f"{scheme}://{authority}" if authority else scheme, name)
 
 
+def in_file_system(path: str, root: str) -> str:
+    """A path as Spark resolves it: one without a scheme lies in the default file system.
+
+    `root` is that file system's URI without a slash at its end, "" for the local disk. On Databricks
+    it is `dbfs:`; commands keep a path as the user wrote it, while what is read shows the whole URI.
+    """
+    return root + path if root and path.startswith("/") else path
+
+
 def is_internal(column: str) -> bool:
     """Whether a column is the engine's own: of row tracking, change data, file metadata, row-level commands."""
     return column in _INTERNAL_COLUMNS or column.startswith(_INTERNAL_PREFIXES)

@@ -10,10 +10,12 @@ from adb_lineage.capture.jvm import Jvm
 class Options:
     """Options by key, in any case: Spark keeps the user's own spelling in some places and lower case in others.
 
-    `java` is a Scala Map[String, String], a java.util.Map, or None for no options.
+    `java` is a Scala Map[String, String], a java.util.Map, or None for no options. `root` is the default file system,
+    in which a path without a scheme lies.
     """
 
-    def __init__(self, jvm: Jvm, java: Any) -> None:
+    def __init__(self, jvm: Jvm, java: Any, root: str = "") -> None:
+        self.root = root
         self._jvm = jvm
         self._java = java
         self._spellings: Dict[str, str] = {}

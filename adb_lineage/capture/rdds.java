@@ -22,7 +22,7 @@ import org.apache.hadoop.util.StringUtils;
 public final class Rdds {
 
   private static final String INPUT_FOLDERS = "mapreduce.input.fileinputformat.inputdir";
-  private static final String[] NO_SOURCE = {"ParallelCollectionRDD", "EmptyRDD", "PythonRDD", "BlockRDD", "RangeRDD", "BlackHoleRDD"};
+  private static final String[] NO_SOURCE = {"ParallelCollectionRDD", "EmptyRDD", "BlockRDD", "RangeRDD", "BlackHoleRDD"};
 
   /**
    * A line for each source, its parts URL-encoded and parted by tabs: `path` and a path or glob; `folder` and a folder
@@ -93,7 +93,7 @@ public final class Rdds {
       for (int i = 0; i < NO_SOURCE.length; i++) if (NO_SOURCE[i].equals(kind)) return;
       if (kind.endsWith("CheckpointRDD") || field(rdd, "checkpointData") instanceof scala.Some) {
         line("checkpoint", String.valueOf(call(rdd, "id")), null);
-      } else {
+      } else if (!"PythonRDD".equals(kind)) {
         line("unknown", rdd.getClass().getName(), null);
       }
     }

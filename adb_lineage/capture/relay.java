@@ -116,6 +116,7 @@ public final class Relay extends SparkListener {
   private final Map streams = new LinkedHashMap();
   private final Map streamIds = new LinkedHashMap();
   private final Map roots = new LinkedHashMap();
+  private final Map withNested = new LinkedHashMap();
   private long lastPoll = System.nanoTime();
   private long nextId;
   private long seen;
@@ -177,7 +178,10 @@ public final class Relay extends SparkListener {
       synchronized (this) {
         if (asleep()) return;
         put(starts, id, header.toString());
-        if (root != null && !id.equals(String.valueOf(root))) put(roots, id, String.valueOf(root));
+        if (root != null && !id.equals(String.valueOf(root))) {
+          put(roots, id, String.valueOf(root));
+          put(withNested, String.valueOf(root), id);
+        }
       }
     } else if (event instanceof SparkListenerSQLExecutionEnd) {
       onEnd((SparkListenerSQLExecutionEnd) event);
@@ -226,6 +230,11 @@ public final class Relay extends SparkListener {
       stream = stream(streamId, batch ? call(query, "runId") : null);
       if (start != null) header.append('&').append(start);
       if (context != null && !"".equals(context)) header.append('&').append(context);
+      boolean alone = withNested.remove(id) == null;
+      // Only where Spark names the root is it known that nothing ran inside.
+      if (alone && context == null && start != null && String.valueOf(start).indexOf("rootExecutionId=") >= 0) {
+        add(header, "idle", "true");
+      }
       if (query == null) {
         seen++;
         unheard++;
@@ -453,6 +462,7 @@ public final class Relay extends SparkListener {
     jobs.clear();
     streamIds.clear();
     roots.clear();
+    withNested.clear();
   }
 
   private static void put(Map map, Object key, Object value) {

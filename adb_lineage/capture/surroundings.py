@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Mapping, Optional
 
-from adb_lineage.capture.datasets import UNITY_NAMESPACE, Dataset, Symlink, TableName, from_path
+from adb_lineage.capture.datasets import UNITY_NAMESPACE, Dataset, Symlink, TableName, from_path, in_file_system
 from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.places import Places
 
@@ -26,6 +26,8 @@ class Surroundings:
     folders: Mapping[str, str] = field(default_factory=dict)
     """The warehouse folder of each V2 catalog whose tables lie below it by their names (Iceberg's type `hadoop`)."""
     places: Places = field(default_factory=Places)
+    root: str = ""
+    """The URI of the default file system without a slash at its end, "" where that is the local disk."""
 
     @classmethod
     def of(cls, jvm: Jvm, session: Any, places: Places) -> Surroundings:
@@ -45,7 +47,8 @@ class Surroundings:
         folders = {name: catalogs[name].rstrip("/") for name in catalogs
                    if read(f"spark.sql.catalog.{name}.type") == "hadoop" and catalogs[name]}
         return cls(read("spark.sql.warehouse.dir").rstrip("/"), metastore,
-                   read("spark.databricks.unityCatalog.enabled", "false") == "true", catalogs, folders, places)
+                   read("spark.databricks.unityCatalog.enabled", "false") == "true", catalogs, folders, places,
+                   default_root(jvm, jvm.ask(session, "sparkContext")))
 
     def symlink(self, name: TableName) -> Symlink:
         """The table's own name beside its location (OpenLineage section `symlinks`)."""
@@ -57,6 +60,10 @@ class Surroundings:
             return Symlink(f"hive://{self.metastore}", name.two_parts)
         return Symlink(self.warehouse or "spark_catalog", name.two_parts)
 
+    def path(self, path: str, *, escaped: bool = False) -> Dataset:
+        """The dataset at a path or URI, see `from_path`; without a scheme it lies in the default file system."""
+        return from_path(in_file_system(path, self.root), escaped=escaped)
+
     def table(self, name: TableName, location: Optional[str], *, escaped: bool = True) -> Dataset:
         """A table at its location; without one it is named by itself, under a namespace that can't pass for a path."""
         link = self.symlink(name)
@@ -65,7 +72,7 @@ class Surroundings:
             named = link.namespace == UNITY_NAMESPACE or link.namespace.startswith("hive://")
             namespace = link.namespace if named else name.catalog or "spark_catalog"
             return Dataset(namespace, link.name, symlinks=(link,), catalog=catalog)
-        place = from_path(location, escaped=escaped)
+        place = self.path(location, escaped=escaped)
         return Dataset(place.namespace, place.name, symlinks=(link,), catalog=catalog)
 
     def existing(self, name: TableName) -> Dataset:
@@ -82,3 +89,10 @@ class Surroundings:
         if self.warehouse and name.catalog in LEGACY_CATALOGS and name.database in ("", "default"):
             return f"{self.warehouse}/{name.table}"
         return None
+
+
+def default_root(jvm: Jvm, spark_context: Any) -> str:
+    """The default file system of a JVM SparkContext, as `Surroundings.root` has it."""
+    configuration = jvm.attempt(spark_context, "hadoopConfiguration")
+    uri = "" if configuration is None else str(jvm.call(configuration, "get", "fs.defaultFS") or "").rstrip("/")
+    return "" if uri.lower().startswith("file:") else uri

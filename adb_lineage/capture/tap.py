@@ -59,6 +59,8 @@ class Finished:
     stream_started: int = 0
     is_batch: bool = False
     """Whether this is a stream's own micro-batch rather than an execution within one."""
+    idle: bool = False
+    """Whether it is known that no Spark job ran in it, nor inside it; before Spark 3.4 that can't be known."""
     before_rdd: int = 0
     """Of a checkpoint: the RDDs that were there when it ended have smaller numbers."""
 
@@ -340,7 +342,8 @@ def _finished(item: Any) -> Finished:
         kind=kind, path=values.get("path", ""), format=values.get("format", ""),
         stream=item.stream() if stream_run else None, stream_id=values.get("streamId", ""), stream_run=stream_run,
         stream_name=values.get("streamName", ""), stream_started=int(values.get("streamStart", ended)),
-        is_batch=values.get("batch") == "true", before_rdd=_number(values.get("beforeRdd", "")))
+        is_batch=values.get("batch") == "true",
+        idle=values.get("idle") == "true", before_rdd=_number(values.get("beforeRdd", "")))
 
 
 def _number(text: str) -> int:

@@ -10,7 +10,8 @@ from pathlib import Path
 from adb_lineage.demo.java import java_home
 
 # A JVM that lives for minutes: the optimising compiler and parallel collectors cost it more than they give.
-JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
+# Arrow in Spark 3.0 on Java 11 needs the last.
+JVM_OPTIONS = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dio.netty.tryReflectionSetAccessible=true")
 
 
 def find_java() -> None:

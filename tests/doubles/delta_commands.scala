@@ -5,6 +5,7 @@ import org.apache.hadoop.fs.Path
 import org.apache.spark.sql.{Row, SparkSession}
 import org.apache.spark.sql.SaveMode
 import org.apache.spark.sql.catalyst.TableIdentifier
+import org.apache.spark.sql.catalyst.analysis.NamedRelation
 import org.apache.spark.sql.catalyst.catalog.CatalogTable
 import org.apache.spark.sql.catalyst.expressions.{Attribute, Expression}
 import org.apache.spark.sql.catalyst.plans.logical._
@@ -43,6 +44,19 @@ object TableCreationModes {
 case class CreateDeltaTableCommand(
     table: CatalogTable, existingTableOpt: Option[CatalogTable], mode: SaveMode, query: Option[LogicalPlan],
     operation: TableCreationModes.CreationMode, tableByPath: Boolean) extends @LEAF_COMMAND@ {
+  override def run(session: SparkSession): Seq[Row] = Nil
+}
+
+/** Delta's own is a V2WriteCommand, whose query is a child. */
+case class DeltaDynamicPartitionOverwriteCommand(
+    table: NamedRelation, deltaTable: DeltaTableV2, query: LogicalPlan, writeOptions: Map[String, String],
+    isByName: Boolean) extends @LEAF_COMMAND@ {
+  override def run(session: SparkSession): Seq[Row] = Nil
+}
+
+case class DeltaInsertReplaceOnOrUsingCommand(
+    deltaTable: DeltaTableV2, query: LogicalPlan, writeCmd: AnyRef, insertReplaceCriteriaOpt: Option[AnyRef],
+    byName: Boolean) extends @LEAF_COMMAND@ {
   override def run(session: SparkSession): Seq[Row] = Nil
 }
 

@@ -129,6 +129,19 @@ package doubles {
       org.apache.spark.sql.delta.catalog.DeltaTableV2(new Path(found.location), Some(found), found.schema)
     }
 
+    /** The change data feed of a table, as `spark.read.option("readChangeFeed", true)` gives it by name or by path. */
+    def changes(name: String, byPath: Boolean): DataFrame = {
+      import org.apache.spark.sql.delta.commands.cdc._
+      val read = table(name)
+      val log = new DeltaLog(new Path(read.location))
+      val relation = CDCReader.DeltaCDFRelation(
+        CDCReader.SnapshotWithSchemaMode(new Snapshot(log), null), session.sqlContext, Some(0L), None)(read.schema)
+      val found = session.baseRelationToDataFrame(relation).queryExecution.analyzed
+      Run(session, if (byPath) found else found.transform {
+        case one: LogicalRelation => one.copy(catalogTable = Some(read))
+      })
+    }
+
     def run(plan: LogicalPlan): Unit = Run(session, plan).collect()
   }
 }

@@ -70,6 +70,7 @@ class Write:
     copies       each column of the input is written as it is
     names        the columns' names where they are not those of the query, in its order
     rows         how single rows are changed, None where whole rows are written
+    unless_there a target that is there already is left as it is, and nothing is read: IF NOT EXISTS, SaveMode.Ignore
     """
 
     dataset: Optional[Dataset] = None
@@ -82,6 +83,10 @@ class Write:
     previous: Optional[Dataset] = None
     names: Tuple[str, ...] = ()
     rows: Optional[RowLevel] = None
+    unless_there: bool = False
+
+
+THERE_ALREADY = "the target was there already: nothing was written"
 
 
 @dataclass(frozen=True)
@@ -107,9 +112,9 @@ def relation(*names: str) -> Callable[[RelationReader], RelationReader]:
 
 
 def command(*names: str) -> Callable[[CommandReader], CommandReader]:
-    """Register a reader of commands by their simple class names."""
+    """Register a reader of commands by their simple class names; Databricks' own have `Edge` behind some of them."""
     def register(reader: CommandReader) -> CommandReader:
-        COMMANDS.update(dict.fromkeys(names, reader))
+        COMMANDS.update({name + ending: reader for name in names for ending in ("", "Edge")})
         return reader
     return register
 
@@ -160,6 +165,13 @@ def location_of(reading: Reading, java_table: Any) -> Optional[str]:
 def unknown_relation(class_name: str, name: Optional[TableName] = None) -> Dataset:
     """A relation of a kind nobody taught us, under what is known of it."""
     return Dataset("unknown", name.three_parts if name else class_name, known=False)
+
+
+def keeps_existing(reading: Reading) -> bool:
+    """Whether a statement says IF NOT EXISTS: of a new table, or of the partition that it overwrites."""
+    return any(reading.node.fields.get(one) is True or
+               (not reading.node.fields and bool(reading.jvm.attempt(reading.java, one)))
+               for one in ("ignoreIfExists", "ifNotExists", "ifPartitionNotExists"))
 
 
 def lifecycle_of_mode(mode: str, creates: bool) -> str:

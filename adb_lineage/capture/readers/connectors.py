@@ -122,7 +122,7 @@ def _by_members(reading: Reading, class_name: str) -> Datasets:
         if options is None:
             continue
         try:
-            datasets = read(Options(reading.jvm, options))
+            datasets = read(Options(reading.jvm, options, reading.surroundings.root))
         except Exception:  # noqa: BLE001  a member of that name that is no map
             continue
         if datasets:
@@ -136,10 +136,11 @@ def save_into_data_source(reading: Reading) -> Write:
     jvm = reading.jvm
     provider = jvm.class_name(jvm.ask(reading.java, "dataSource"))
     mode = jvm.text(jvm.ask(reading.java, "mode"))
-    datasets = connector(provider)(Options(reading.jvm, jvm.ask(reading.java, "options")))
+    options = Options(reading.jvm, jvm.ask(reading.java, "options"), reading.surroundings.root)
+    datasets = connector(provider)(options)
     dataset = datasets[0] if datasets else Dataset("unknown", provider, known=False)
     if not dataset.known:
         reading.note(f"the target of provider {provider} is not known exactly: {dataset.namespace} {dataset.name}")
-    return Write(dataset, lifecycle_of_mode(mode, False))
+    return Write(dataset, lifecycle_of_mode(mode, False), unless_there=mode == "Ignore")
 
 

@@ -13,6 +13,7 @@ from adb_lineage.capture.readers.base import (
     Write,
     command,
     identifier,
+    keeps_existing,
     location_of,
     name_of_identifier,
     table_name,
@@ -30,7 +31,8 @@ def create_table(reading: Reading) -> Write:
         return Write(query="")
     location = location_of(reading, table) or reading.surroundings.default_location(name)
     schema = fields_of(json.loads(reading.jvm.ask(table, "schema", "json")))
-    return Write(reading.surroundings.table(name, location).with_schema(schema), "CREATE", "")
+    return Write(reading.surroundings.table(name, location).with_schema(schema), "CREATE", "",
+                 unless_there=keeps_existing(reading))
 
 
 @command("CreateTableLikeCommand")
@@ -44,7 +46,7 @@ def create_table_like(reading: Reading) -> Write:
         name = replace(name, database=".".join(str(part) for part in current))
     uri = reading.jvm.attempt(reading.java, "fileFormat", "locationUri?")
     location = reading.surroundings.default_location(name) if uri is None else reading.jvm.text(uri)
-    return Write(reading.surroundings.table(name, location), "CREATE", "")
+    return Write(reading.surroundings.table(name, location), "CREATE", "", unless_there=keeps_existing(reading))
 
 
 @command("CreateTableLike")
@@ -57,7 +59,9 @@ def create_v2_table_like(reading: Reading) -> Write:
 def load_data(reading: Reading) -> Write:
     """LOAD DATA: the files of a path become the table's."""
     name = identifier(reading, "table")
-    source = from_path(str(reading.jvm.ask(reading.java, "path")))
+    path = str(reading.jvm.ask(reading.java, "path"))
+    local = bool(reading.jvm.ask(reading.java, "isLocal"))
+    source = from_path(path) if local else reading.surroundings.path(path)
     overwrite = bool(reading.jvm.ask(reading.java, "isOverwrite"))
     dataset = reading.surroundings.existing(name) if name else None
     return Write(dataset, "OVERWRITE" if overwrite else "", "", inputs=(source,))
@@ -110,14 +114,18 @@ def rename_v2(reading: Reading) -> Write:
 
 
 def _renamed(reading: Reading, old: TableName, new: TableName) -> Write:
-    """A managed table of the session catalog moves with its name; any other stays where it is."""
+    """A managed table of the session catalog moves with its name; any other stays where it is.
+
+    Managed is what lies where Spark would put it: in the warehouse, or in a folder `<database>.db`.
+    """
     surroundings = reading.surroundings
     before = surroundings.existing(old)
     link = surroundings.symlink(new)
     folder, _, last = before.name.rpartition("/")
     if before.key == surroundings.table(old, None).key:
         after = surroundings.table(new, None)
-    elif last == old.table.lower() and before.key == _default_key(reading, old):
+    elif last == old.table.lower() and (before.key == _default_key(reading, old)
+                                        or folder.endswith(f"/{old.database.lower()}.db")):
         after = replace(before, name=f"{folder}/{new.table}", symlinks=(link,))
     else:
         after = replace(before, symlinks=(link,))
@@ -126,7 +134,7 @@ def _renamed(reading: Reading, old: TableName, new: TableName) -> Write:
 
 def _default_key(reading: Reading, name: TableName) -> Optional[Tuple[str, str]]:
     location = reading.surroundings.default_location(name)
-    return from_path(location).key if location else None
+    return reading.surroundings.path(location).key if location else None
 
 
 @command("TruncateTableCommand")

@@ -5,10 +5,11 @@ Members differ between versions, so they are tried by name (reference databricks
 from __future__ import annotations
 
 import json
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Tuple, Union
 
-from adb_lineage.capture.datasets import Dataset, TableName, fields_of, from_path
+from adb_lineage.capture.datasets import Dataset, TableName, fields_of
 from adb_lineage.capture.readers.base import (
+    THERE_ALREADY,
     Reading,
     RowLevel,
     Skip,
@@ -20,6 +21,7 @@ from adb_lineage.capture.readers.base import (
     name_of_identifier,
     table_name,
 )
+from adb_lineage.capture.readers.connectors import v1_relation
 from adb_lineage.capture.readers.v2 import v2_table
 from adb_lineage.capture.row_level import deleted, merged, updated
 
@@ -29,27 +31,27 @@ COPY_PATHS = ("source", "sourcePath", "path", "sourceLocation", "location", "sou
 COPY_QUERIES = ("sourceData", "query", "sourceQuery", "copyIntoSource")
 
 
-@command("MergeIntoCommand", "MergeIntoCommandEdge", "DeltaMergeInto")
+@command("MergeIntoCommand", "DeltaMergeInto")
 def merge(reading: Reading) -> Write:
     """MERGE INTO, and `DeltaTable.merge`."""
     return Write(target="target", query="", rows=RowLevel(("target", "source"), merged, merges=True))
 
 
-@command("UpdateCommand", "UpdateCommandEdge", "DeltaUpdateTable")
+@command("UpdateCommand", "DeltaUpdateTable")
 def update(reading: Reading) -> Write:
     """UPDATE, and `DeltaTable.update`."""
     target = "child" if "target" not in reading.node.fields and "child" in reading.node.fields else "target"
     return Write(target=target, query="", rows=RowLevel((target,), updated))
 
 
-@command("DeleteCommand", "DeleteCommandEdge", "DeltaDelete")
+@command("DeleteCommand", "DeltaDelete")
 def delete(reading: Reading) -> Write:
     """DELETE, and `DeltaTable.delete`."""
     target = "child" if "target" not in reading.node.fields and "child" in reading.node.fields else "target"
     return Write(target=target, query="", rows=RowLevel((target,), deleted))
 
 
-@command("CopyIntoCommand", "CopyIntoCommandEdge")
+@command("CopyIntoCommand")
 def copy_into(reading: Reading) -> Write:
     """COPY INTO: from the files of a folder, through a plan where the version has one."""
     plans = [name for name in (*COPY_TARGETS, *COPY_QUERIES) if reading.node.child(name) is not None]
@@ -59,14 +61,14 @@ def copy_into(reading: Reading) -> Write:
     for name in COPY_PATHS:
         value = reading.node.fields.get(name) if reading.node.fields else reading.jvm.attempt(reading.java, name)
         if isinstance(value, str) and "/" in value:
-            inputs = (from_path(value),)
+            inputs = (reading.surroundings.path(value),)
             break
     dataset = None if target else _table_member(reading, *COPY_TARGETS)
     return Write(dataset, "", query, target=target, inputs=() if query else inputs)
 
 
 @command("CreateDeltaTableCommand")
-def create(reading: Reading) -> Write:
+def create(reading: Reading) -> Union[Write, Skip]:
     """CREATE and REPLACE TABLE [AS SELECT | CLONE] of a Delta table."""
     jvm = reading.jvm
     table = jvm.ask(reading.java, "table")
@@ -76,20 +78,41 @@ def create(reading: Reading) -> Write:
     lifecycle = "OVERWRITE" if "Replace" in operation else lifecycle_of_mode(mode, True)
     location = location_of(reading, table)
     if location and bool(jvm.attempt(reading.java, "tableByPath")):
-        dataset: Optional[Dataset] = from_path(location, escaped=True)
+        dataset: Optional[Dataset] = reading.surroundings.path(location, escaped=True)
     elif name is None:
         dataset = None
     else:
         dataset = reading.surroundings.table(name, location or reading.surroundings.default_location(name))
     query = jvm.ask(reading.java, "query?")
+    if mode == "Ignore" and jvm.attempt(reading.java, "existingTableOpt?") is not None:
+        return Skip(THERE_ALREADY)
     if query is None:
         return Write(dataset, lifecycle, "")
     if jvm.class_name(query).rpartition(".")[2].startswith("CloneTableCommand"):
         return Write(dataset, lifecycle, "", inputs=_clone_source(reading, query), copies=True)
-    return Write(dataset, lifecycle, "query?", provisional=location is None)
+    return Write(dataset, lifecycle, "query?", provisional=location is None, unless_there=mode == "Ignore")
 
 
-@command("CloneTableCommand", "CloneTableCommandEdge")
+@command("DeltaDynamicPartitionOverwriteCommand")
+def overwrite_partitions(reading: Reading) -> Write:
+    """INSERT OVERWRITE with `partitionOverwriteMode=dynamic`: what Delta makes of OverwritePartitionsDynamic."""
+    return Write(target="table", lifecycle="OVERWRITE")
+
+
+@command("DeltaInsertReplaceOnOrUsingCommand")
+def insert_replace(reading: Reading) -> Write:
+    """INSERT … REPLACE ON | USING: the rows take the place of those that they match."""
+    return Write(_table_member(reading, "deltaTable"), "OVERWRITE")
+
+
+@v1_relation("DeltaCDFRelation")
+def change_feed(reading: Reading) -> Tuple[Dataset, ...]:
+    """The change data feed of a table that is read by its path; the log itself is not asked."""
+    path = reading.jvm.attempt(reading.java, "snapshotWithSchemaMode", "snapshot", "deltaLog", "dataPath")
+    return () if path is None else (reading.surroundings.path(reading.jvm.text(path)),)
+
+
+@command("CloneTableCommand")
 def clone(reading: Reading) -> Write:
     """CREATE TABLE … SHALLOW | DEEP CLONE."""
     name = identifier(reading, "targetIdent")
@@ -97,7 +120,7 @@ def clone(reading: Reading) -> Write:
     location = None if path is None else reading.jvm.text(path)
     named = name is not None and "/" not in name.table
     dataset = (reading.surroundings.table(name, location, escaped=False) if named and name
-               else from_path(location) if location else None)
+               else reading.surroundings.path(location) if location else None)
     return Write(dataset, "CREATE", "", inputs=_clone_source(reading, reading.java), copies=True)
 
 
@@ -118,16 +141,16 @@ def _clone_source(reading: Reading, clone_command: Any) -> Tuple[Dataset, ...]:
         location = location or location_of(reading, entry)
         schema = fields_of(json.loads(jvm.ask(entry, "schema", "json")))
         return (reading.surroundings.table(name, location, escaped=path is None).with_schema(schema),)
-    return (from_path(location),) if location else ()
+    return (reading.surroundings.path(location),) if location else ()
 
 
-@command("RestoreTableCommand", "RestoreTableCommandEdge")
+@command("RestoreTableCommand")
 def restore(reading: Reading) -> Write:
     """RESTORE TABLE: the table's rows become those of one of its own versions."""
     return Write(_table_member(reading, "sourceTable", "table", "targetTable", "targetIdent"), "OVERWRITE", "")
 
 
-@command("ConvertToDeltaCommand", "ConvertToDeltaCommandEdge")
+@command("ConvertToDeltaCommand")
 def convert(reading: Reading) -> Write:
     """CONVERT TO DELTA: the same files under another format; `parquet.`path`` names them by path."""
     name = identifier(reading, "tableIdentifier")
@@ -135,7 +158,7 @@ def convert(reading: Reading) -> Write:
     if path is None and name is not None and "/" in name.table:
         path = name.table
     if path is not None:
-        return Write(from_path(str(path)), "ALTER", "")
+        return Write(reading.surroundings.path(str(path)), "ALTER", "")
     return Write(reading.surroundings.existing(name) if name else None, "ALTER", "")
 
 
@@ -145,15 +168,14 @@ def inner_write(reading: Reading) -> Skip:
     return Skip("the inner step of another statement's write")
 
 
-@command("TruncateDeltaTableCommand", "TruncateDeltaTableCommandEdge")
+@command("TruncateDeltaTableCommand")
 def truncate(reading: Reading) -> Write:
     """TRUNCATE TABLE of a Delta table."""
     return Write(_table_member(reading, "table", "target", "tableIdentifier"), "TRUNCATE", "")
 
 
-@command("OptimizeTableCommand", "OptimizeTableCommandEdge", "OptimizeCommand", "OptimizeCommandEdge",
-         "VacuumTableCommand", "VacuumTableCommandEdge", "VacuumCommand", "VacuumCommandEdge", "ReorgTableCommand",
-         "ReorgTableCommandEdge", "DeltaReorgTableCommand", "DeltaReorgTable", "AutoCompactCommand",
+@command("OptimizeTableCommand", "OptimizeCommand", "VacuumTableCommand", "VacuumCommand", "ReorgTableCommand",
+         "DeltaReorgTableCommand", "DeltaReorgTable", "AutoCompactCommand", "FSCKRepairTableCommand",
          "DeltaGenerateCommand", "AnalyzeTableCommand", "AnalyzeTablesCommand", "AnalyzeColumnCommand",
          "AnalyzePartitionCommand", "AnalyzeTable", "AnalyzeTables", "AnalyzeColumn", "ComputeStatisticsCommand")
 def maintenance(reading: Reading) -> Skip:
@@ -171,7 +193,7 @@ def _table_member(reading: Reading, *members: str) -> Optional[Dataset]:
             continue
         name: Optional[TableName] = identifier(reading, member)
         if name is not None:
-            return from_path(name.table) if "/" in name.table else reading.surroundings.existing(name)
+            return reading.surroundings.path(name.table) if "/" in name.table else reading.surroundings.existing(name)
         found = v2_table(reading, value, None, None, None)
         if found:
             return found[0]

@@ -4,12 +4,13 @@ from __future__ import annotations
 from typing import Dict, Iterable, List, Sequence, Tuple
 
 from adb_lineage.capture.connectors import delta_sharing_path, without_glob
-from adb_lineage.capture.datasets import Dataset, from_path
+from adb_lineage.capture.datasets import Dataset
 from adb_lineage.capture.options import Options
 from adb_lineage.capture.readers.base import (
     Reading,
     Write,
     command,
+    keeps_existing,
     lifecycle_of_mode,
     schema_of,
     table_name,
@@ -40,9 +41,9 @@ def datasets_of_paths(reading: Reading, paths: Sequence[str], *, files: bool = F
     """The datasets at paths, each once; `files` says that they are files, which their folders stand for."""
     unique: Dict[Tuple[str, str], Dataset] = {}
     for path in paths:
-        dataset = from_path(path)
+        dataset = reading.surroundings.path(path)
         if files:
-            dataset = from_path(parent_path(path))
+            dataset = reading.surroundings.path(parent_path(path))
         unique.setdefault(dataset.key, dataset)
     if len(unique) > MAX_ROOTS:
         reading.note(f"{len(unique)} folders are read at once: they are named by the folder that holds them all")
@@ -97,12 +98,14 @@ def insert_into_files(reading: Reading) -> Write:
     jvm = reading.jvm
     mode = jvm.text(jvm.ask(reading.java, "mode"))
     path = jvm.text(jvm.ask(reading.java, "outputPath"))
+    kept = mode == "Ignore" or keeps_existing(reading)
     if "catalogTable" in reading.node.fields or not reading.node.fields:
         table = jvm.ask(reading.java, "catalogTable?")
         name = table_name(reading, "catalogTable", table) if table is not None else None
         if name is not None:
-            return Write(reading.surroundings.table(name, path, escaped=False), lifecycle_of_mode(mode, False))
-    return Write(from_path(path), lifecycle_of_mode(mode, False))
+            return Write(reading.surroundings.table(name, path, escaped=False), lifecycle_of_mode(mode, False),
+                         unless_there=kept)
+    return Write(reading.surroundings.path(path), lifecycle_of_mode(mode, False), unless_there=kept)
 
 
 @command("InsertIntoDataSourceDirCommand", "InsertIntoHiveDirCommand", "InsertIntoDir")
@@ -111,5 +114,5 @@ def insert_overwrite_directory(reading: Reading) -> Write:
     uri = reading.jvm.ask(reading.java, "storage", "locationUri?")
     overwrite = bool(reading.jvm.ask(reading.java, "overwrite"))
     query = "child" if reading.node.name == "InsertIntoDir" else "query"
-    dataset = None if uri is None else from_path(reading.jvm.text(uri), escaped=True)
+    dataset = None if uri is None else reading.surroundings.path(reading.jvm.text(uri), escaped=True)
     return Write(dataset, "OVERWRITE" if overwrite else "", query)

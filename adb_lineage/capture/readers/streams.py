@@ -4,10 +4,10 @@ from __future__ import annotations
 from typing import Any, Optional, Tuple
 
 from adb_lineage.capture.connectors import connector, kafka, nothing
-from adb_lineage.capture.datasets import Dataset, TableName, from_path
+from adb_lineage.capture.datasets import Dataset, Symlink, TableName
 from adb_lineage.capture.options import Options
 from adb_lineage.capture.plan import simple_name
-from adb_lineage.capture.readers.base import Reading, Write, location_of, relation, schema_of
+from adb_lineage.capture.readers.base import Reading, Write, location_of, relation, schema_of, unknown_relation
 from adb_lineage.capture.readers.v2 import v2_table
 
 # Sinks that keep nothing, or hand the batches to code of the user's: what that writes is seen by itself.
@@ -29,7 +29,7 @@ def v1_source(reading: Reading) -> Tuple[Dataset, ...]:
         return (reading.surroundings.table(name, location_of(reading, table)).with_schema(schema),)
     format_name = str(jvm.ask(source, "className"))
     read = connector(format_name)
-    found = read(Options(jvm, jvm.ask(source, "options")))
+    found = read(Options(jvm, jvm.ask(source, "options"), reading.surroundings.root))
     if not found and read is not nothing:
         found = (Dataset("unknown", format_name, known=False),)
     return tuple(dataset.with_schema(schema) for dataset in found)
@@ -58,7 +58,10 @@ def sink(reading: Reading, execution: Any) -> Optional[Write]:
     lifecycle = "OVERWRITE" if jvm.text(jvm.attempt(execution, "outputMode") or "") == "Complete" else ""
     if kind == "MemorySink":
         name = jvm.attempt(execution, "name")
-        return Write(Dataset("memory", str(name)), lifecycle) if name else None
+        if not name:
+            return None
+        reading.surroundings.places.remember(Dataset("memory", str(name), symlinks=(_memory_link(reading, target),)))
+        return Write(Dataset("memory", str(name)), lifecycle)
     marked = simple_name(jvm.class_name(reading.java)).startswith("WriteToMicroBatchDataSource")
     table = jvm.attempt(reading.java, "catalogTable?") if marked else None
     if table is not None:
@@ -74,13 +77,27 @@ def sink(reading: Reading, execution: Any) -> Optional[Write]:
     return Write(dataset or Dataset("unknown", class_name, known=False), lifecycle)
 
 
+@relation("MemoryPlan")
+def memory_rows(reading: Reading) -> Tuple[Dataset, ...]:
+    """The rows of a memory sink, which knows nothing of the query that fills it: told by the sink's identity."""
+    found = reading.surroundings.places.find(_memory_link(reading, reading.jvm.ask(reading.java, "sink")))
+    if found is None:
+        return (unknown_relation(reading.node.class_name),)
+    return (Dataset(*found.key).with_schema(schema_of(reading.node)),)
+
+
+def _memory_link(reading: Reading, memory_sink: Any) -> Symlink:
+    """A name for the sink's object: Java's identity, as the class has no hash code of its own."""
+    return Symlink("memory sink", str(reading.jvm.ask(memory_sink, "hashCode")))
+
+
 def _sink_by_members(reading: Reading, target: Any, class_name: str) -> Optional[Dataset]:
     """A V1 sink: by the path, topic or options that it was made with."""
     jvm = reading.jvm
     kind = simple_name(class_name)
     if kind in ("FileStreamSink", "DeltaSink"):
         path = jvm.field(target, "path")
-        return None if path is None else from_path(jvm.text(path))
+        return None if path is None else reading.surroundings.path(jvm.text(path))
     if kind == "KafkaSink":
         topic = jvm.content(jvm.field(target, "topic"))
         brokers = Options(jvm, jvm.field(target, "executorKafkaParams")).get("bootstrap.servers")
@@ -89,7 +106,7 @@ def _sink_by_members(reading: Reading, target: Any, class_name: str) -> Optional
     for member in ("parameters", "options"):
         options = jvm.field(target, member)
         try:
-            found = read(Options(jvm, options)) if options is not None else ()
+            found = read(Options(jvm, options, reading.surroundings.root)) if options is not None else ()
         except Exception:  # noqa: BLE001  a member of that name that is no map
             found = ()
         if found:

@@ -18,6 +18,9 @@ from adb_lineage.capture.readers.base import (
 from adb_lineage.capture.readers.connectors import read_v1_relation
 from adb_lineage.capture.readers.files import file_datasets
 
+# Relations that read what lies at the table's own location.
+OWN_FILES = ("HadoopFsRelation", "DeltaCDFRelation")
+
 
 @relation("LogicalRelation")
 def logical_relation(reading: Reading) -> Tuple[Dataset, ...]:
@@ -35,9 +38,9 @@ def logical_relation(reading: Reading) -> Tuple[Dataset, ...]:
             location = location_of(reading, table)
     inner = jvm.ask(reading.java, "relation")
     class_name = jvm.class_name(inner)
+    if simple_name(class_name) in OWN_FILES and name is not None and location:
+        return (reading.surroundings.table(name, location).with_schema(schema_of(reading.node)),)
     if simple_name(class_name) == "HadoopFsRelation":
-        if name is not None and location:
-            return (reading.surroundings.table(name, location).with_schema(schema_of(reading.node)),)
         found = file_datasets(reading, inner)
         link = None if name is None else reading.surroundings.symlink(name)
         return found if link is None or len(found) != 1 else (found[0].linked(link),)
@@ -59,20 +62,21 @@ def hive_table(reading: Reading) -> Tuple[Dataset, ...]:
 def create_table_as_select(reading: Reading) -> Write:
     """`CREATE TABLE … AS SELECT` and `saveAsTable`; the nested write knows the location of a new managed table."""
     mode = reading.jvm.text(reading.jvm.ask(reading.java, "mode"))
-    return _new_table(reading, "table", lifecycle_of_mode(mode, True))
+    return _new_table(reading, "table", mode, lifecycle_of_mode(mode, True))
 
 
 @command("SaveAsV1TableCommand")
 def save_as_table(reading: Reading) -> Write:
     """What `saveAsTable` is from Spark 4.1 on; the CTAS or the INSERT that it runs is nested."""
     mode = reading.jvm.text(reading.jvm.ask(reading.java, "mode"))
-    return _new_table(reading, "tableDesc", lifecycle_of_mode(mode, True))
+    return _new_table(reading, "tableDesc", mode, lifecycle_of_mode(mode, True))
 
 
 @command("CreateHiveTableAsSelectCommand", "OptimizedCreateHiveTableAsSelectCommand")
 def create_hive_table_as_select(reading: Reading) -> Write:
-    """CTAS into a Hive SerDe table."""
-    return _new_table(reading, "tableDesc", "CREATE")
+    """CTAS into a Hive SerDe table, and `saveAsTable` with the format `hive`."""
+    mode = reading.jvm.text(reading.jvm.ask(reading.java, "mode"))
+    return _new_table(reading, "tableDesc", mode, lifecycle_of_mode(mode, True))
 
 
 @command("InsertIntoHiveTable")
@@ -85,16 +89,16 @@ def insert_into_hive_table(reading: Reading) -> Write:
     return Write(dataset, "OVERWRITE" if overwrite else "")
 
 
-def _new_table(reading: Reading, member: str, lifecycle: str) -> Write:
+def _new_table(reading: Reading, member: str, mode: str, lifecycle: str) -> Write:
     table = reading.jvm.ask(reading.java, member)
     name = table_name(reading, member, table)
     if name is None:
         return Write(None, lifecycle)
     location = location_of(reading, table)
     if location:
-        return Write(reading.surroundings.table(name, location), lifecycle)
+        return Write(reading.surroundings.table(name, location), lifecycle, unless_there=mode == "Ignore")
     guess = reading.surroundings.default_location(name)
-    return Write(reading.surroundings.table(name, guess), lifecycle, provisional=True)
+    return Write(reading.surroundings.table(name, guess), lifecycle, provisional=True, unless_there=mode == "Ignore")
 
 
 @command("InsertIntoDataSourceCommand")

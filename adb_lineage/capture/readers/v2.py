@@ -4,7 +4,7 @@ from __future__ import annotations
 from typing import Any, Optional, Tuple
 
 from adb_lineage.capture.connectors import connector, cosmos_name, nothing, sql_source
-from adb_lineage.capture.datasets import Dataset, TableName, from_path
+from adb_lineage.capture.datasets import Dataset, TableName
 from adb_lineage.capture.jdbc import parse_jdbc_url
 from adb_lineage.capture.options import Options
 from adb_lineage.capture.plan import simple_name
@@ -66,7 +66,7 @@ def v2_table(reading: Reading, table: Any, catalog: Any, identifier: Any, option
         found = cosmos_name(str(jvm.attempt(table, "name") or "")) if kind.startswith("Items") else ()
     known = connector(class_name, format_name)
     if not found:
-        found = known(Options(jvm, options))
+        found = known(Options(jvm, options, reading.surroundings.root))
         if any(not dataset.known for dataset in found) and name is not None:
             found = ()
     if not found and name is not None:
@@ -80,14 +80,23 @@ def v2_table(reading: Reading, table: Any, catalog: Any, identifier: Any, option
 
 def table_name_of(reading: Reading, catalog: Any, identifier: Any) -> Optional[TableName]:
     """Catalog, namespace and name of a V2 identifier; None for none, or for one that is a path."""
-    jvm = reading.jvm
     if identifier is None:
         return None
-    name = str(jvm.ask(identifier, "name"))
-    if "/" in name:
+    parts = _parts(reading, identifier)
+    if any("/" in part for part in parts):
         return None
-    namespace = ".".join(str(part) for part in jvm.ask(identifier, "namespace"))
-    return TableName(name, namespace, "" if catalog is None else str(jvm.ask(catalog, "name")))
+    return TableName(parts[-1], ".".join(parts[:-1]), "" if catalog is None else str(reading.jvm.ask(catalog, "name")))
+
+
+def path_of_identifier(reading: Reading, identifier: Any) -> str:
+    """The path that a V2 identifier is: Delta has it in the name, Iceberg its folder in the namespace."""
+    *namespace, name = _parts(reading, identifier)
+    return name if "/" in name else "/".join((*namespace, name))
+
+
+def _parts(reading: Reading, identifier: Any) -> Tuple[str, ...]:
+    namespace = tuple(str(part) for part in reading.jvm.ask(identifier, "namespace"))
+    return (*namespace, str(reading.jvm.ask(identifier, "name")))
 
 
 def _with_v1_table(reading: Reading, table: Any, kind: str, name: Optional[TableName]) -> Datasets:
@@ -102,7 +111,8 @@ def _with_v1_table(reading: Reading, table: Any, kind: str, name: Optional[Table
         path = jvm.attempt(table, "path") if kind == "DeltaTableV2" else None
         if path is not None:
             place = jvm.text(path)
-            return (reading.surroundings.table(name, place, escaped=False) if name else from_path(place),)
+            surroundings = reading.surroundings
+            return (surroundings.table(name, place, escaped=False) if name else surroundings.path(place),)
     return (reading.surroundings.table(name, location),) if name else ()
 
 
@@ -131,4 +141,4 @@ def _by_properties(reading: Reading, table: Any, name: Optional[TableName]) -> D
     location = read("location")
     if not location:
         return ()
-    return (reading.surroundings.table(name, location, escaped=False) if name else from_path(location),)
+    return (reading.surroundings.table(name, location, escaped=False) if name else reading.surroundings.path(location),)

@@ -1,18 +1,21 @@
 """Commands on V2 tables (and on any relation of a DataFrame or SQL write that Spark left in a V2 node)."""
 from __future__ import annotations
 
-from typing import Any, Optional, Tuple
+from typing import Any, Optional, Tuple, Union
 
-from adb_lineage.capture.datasets import Dataset, TableName, from_path
+from adb_lineage.capture.datasets import Dataset, TableName
 from adb_lineage.capture.options import Options
-from adb_lineage.capture.readers.base import Reading, RowLevel, Write, command
-from adb_lineage.capture.readers.v2 import table_name_of
+from adb_lineage.capture.readers.base import Reading, RowLevel, Skip, Write, command, keeps_existing
+from adb_lineage.capture.readers.v2 import path_of_identifier, table_name_of
 from adb_lineage.capture.row_level import deleted, merged, updated
 
 
 @command("AppendData")
-def append(reading: Reading) -> Write:
-    """INSERT INTO, and `writeTo(…).append()`."""
+def append(reading: Reading) -> Union[Write, Skip]:
+    """INSERT INTO, and `writeTo(…).append()`; not what Iceberg's procedures write when they compact a table."""
+    catalog = reading.jvm.attempt(reading.java, "table", "catalog?")
+    if reading.jvm.class_name(catalog).endswith(".SparkCachedTableCatalog"):
+        return Skip("maintenance (Iceberg rewrites files): the rows of the table stay as they are")
     return Write(target="table")
 
 
@@ -76,12 +79,13 @@ def new_table(reading: Reading, lifecycle: str, query: str) -> Write:
     """A table that a V2 catalog makes: by its name, at the location that the command gives, if it gives one."""
     name, path = new_name(reading)
     location = path or _location(reading)
+    kept = keeps_existing(reading)
     if name is None:
-        return Write(from_path(location) if location else None, lifecycle, query)
+        return Write(reading.surroundings.path(location) if location else None, lifecycle, query, unless_there=kept)
     if location:
-        return Write(reading.surroundings.table(name, location, escaped=False), lifecycle, query)
+        return Write(reading.surroundings.table(name, location, escaped=False), lifecycle, query, unless_there=kept)
     guess = reading.surroundings.default_location(name)
-    return Write(reading.surroundings.table(name, guess), lifecycle, query, provisional=True)
+    return Write(reading.surroundings.table(name, guess), lifecycle, query, provisional=True, unless_there=kept)
 
 
 def new_name(reading: Reading) -> Tuple[Optional[TableName], str]:
@@ -96,7 +100,7 @@ def new_name(reading: Reading) -> Tuple[Optional[TableName], str]:
     identifier = jvm.attempt(holder, "identifier") or jvm.attempt(holder, "tableName")
     if identifier is not None:
         name = table_name_of(reading, catalog, identifier)
-        return name, "" if name is not None else str(jvm.ask(identifier, "name"))
+        return name, "" if name is not None else path_of_identifier(reading, identifier)
     parts = jvm.lines(jvm.ask(holder, "nameParts"))
     if "/" in parts[-1]:
         return None, parts[-1]
@@ -115,4 +119,6 @@ def _location(reading: Reading) -> str:
 def existing_table(reading: Reading, catalog: Any, identifier: Any) -> Dataset:
     """A V2 table that a command names: where it was last seen, else by its name; or the path that names it."""
     name = table_name_of(reading, catalog, identifier)
-    return from_path(str(reading.jvm.ask(identifier, "name"))) if name is None else reading.surroundings.existing(name)
+    if name is None:
+        return reading.surroundings.path(path_of_identifier(reading, identifier))
+    return reading.surroundings.existing(name)
