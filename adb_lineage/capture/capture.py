@@ -248,7 +248,7 @@ class Capture:
             return True
         return False
 
-    def _stream_analysis(self, finished: Finished) -> Analysis:
+    def _stream_analysis(self, finished: Finished) -> Captured:
         """A streaming query's own plan, before its sources are replaced by the data of a batch."""
         jvm = Jvm(self._options.limits.seconds, self._clock, self._work)
         execution = finished.stream
@@ -261,12 +261,12 @@ class Capture:
 
             # A private field before Spark 3.2.
             plan = jvm.attempt(execution, "analyzedPlan") or jvm.field(execution, "analyzedPlan")
-            return analyse_stream(plan, means, write)
+            analysis = analyse_stream(plan, means, write)
         except Exception as error:  # noqa: BLE001  see the module's promise; the record says what happened
             self.counters["failed"] += 1
-            return Analysis("StreamingQuery", skipped=f"capture failed: {type(error).__name__}: {str(error)[:200]}")
-        finally:
-            self.round_trips += jvm.round_trips
+            analysis = Analysis("StreamingQuery", skipped=f"capture failed: {type(error).__name__}: {str(error)[:200]}")
+        self.round_trips += jvm.round_trips
+        return Captured(finished, analysis, seconds=jvm.seconds, round_trips=jvm.round_trips)
 
     def _repeats(self, jvm: Jvm, query: Any) -> bool:
         """Whether a query only shows the result of commands that ran before: of one, or of a multi-insert's."""
@@ -381,7 +381,8 @@ class Capture:
         statement = run.statement or f"streaming query {run.finished.stream_name or run.finished.stream_id}"
         told = replace(finished, execution_id=run.finished.execution_id)
         told_by = {"user": self.application.user, **environment}
-        facts = _facts(Captured(told, run.analysis, statement), reason, told_by, built)
+        facts = _facts(Captured(told, run.analysis, statement, seconds=run.seconds, round_trips=run.round_trips),
+                       reason, told_by, built)
         self._record.note(built.run_id, **facts)
 
     def _remember(self, captured: Captured) -> None:

@@ -31,7 +31,8 @@ NO_OUTPUT: Key = ("", "")
 class StreamRun:
     """What a streaming query makes of its sources in one dataset (or in none): a run that lives as long as the query.
 
-    `state` is the OpenLineage state it has reached, "" before its first event.
+    `state` is the OpenLineage state it has reached, "" before its first event; `seconds` and `round_trips` what it took
+    to capture the query's own plan and what its batches wrote here.
     """
 
     finished: Finished
@@ -39,6 +40,8 @@ class StreamRun:
     statement: str = ""
     state: str = ""
     known: Set[object] = field(default_factory=set)
+    seconds: float = 0.0
+    round_trips: int = 0
 
     @property
     def key(self) -> Key:
@@ -60,7 +63,7 @@ class Streams:
     START, RUNNING, COMPLETE, FAIL or ABORT; `forget` is called with the run id of a query that has ended.
     """
 
-    def __init__(self, analyse: Callable[[Finished], Analysis], emit: Callable[[StreamRun, str, Finished], None],
+    def __init__(self, analyse: Callable[[Finished], Captured], emit: Callable[[StreamRun, str, Finished], None],
                  forget: Callable[[str], None]) -> None:
         self._analyse = analyse
         self._emit = emit
@@ -73,11 +76,12 @@ class Streams:
         if not run or run in self._streams or finished.kind == "stream":
             return
         stream = self._streams[run] = _Stream(_slim(finished))
-        analysis = self._analyse(finished)
-        if analysis.outputs:
-            self._add(stream, Captured(finished, analysis), finished)
+        captured = self._analyse(finished)
+        if captured.analysis.outputs:
+            self._add(stream, captured, finished)
         else:
-            stream.runs[NO_OUTPUT] = StreamRun(_slim(finished), analysis)
+            stream.runs[NO_OUTPUT] = StreamRun(_slim(finished), captured.analysis, seconds=captured.seconds,
+                                               round_trips=captured.round_trips)
         while len(self._streams) > MAX_STREAMS:
             self._streams.popitem(last=False)
 
@@ -138,8 +142,12 @@ class Streams:
             analysis = replace(captured.analysis, outputs=(output,))
             run = stream.runs.get(output.dataset.key)
             facts = _facts(analysis, output)
+            if run is not None:
+                run.seconds += captured.seconds
+                run.round_trips += captured.round_trips
             if run is None:
-                run = StreamRun(stream.first, analysis, captured.statement)
+                run = StreamRun(stream.first, analysis, captured.statement, seconds=captured.seconds,
+                                round_trips=captured.round_trips)
                 stream.runs[output.dataset.key] = run
                 if len(stream.runs) > MAX_RUNS:
                     oldest = stream.runs.pop(next(iter(stream.runs)))

@@ -27,6 +27,9 @@ def writing(target, *inputs, column="c"):
     return Analysis("Insert", tuple(inputs), (Output(target, written=Written(columns)),), True, leaves)
 
 
+COST = Captured(BATCH, Analysis(""), seconds=0.5, round_trips=7)
+
+
 def nested(analysis, execution=11, failure=""):
     return Captured(Finished(execution, object(), execution, 10, 1000, 1500, stream_run="r", failure=failure), analysis)
 
@@ -38,6 +41,7 @@ class Told:
         self.events = []
         self.forgotten = []
         self.runs = []
+        own = replace(COST, analysis=own)
         self.streams = Streams(lambda finished: own, self._emit, self.forgotten.append)
         self.streams.meet(BATCH)
 
@@ -55,6 +59,24 @@ def test_a_query_with_a_sink_is_one_run():
     told.streams.ended(END)
     assert told.events == ["START /a>/t", "COMPLETE /a>/t"]
     assert told.forgotten == ["r"]
+
+
+@pytest.mark.parametrize("own", [writing(T, A), Analysis("StreamingQuery", (A,))], ids=["sink", "foreachBatch"])
+def test_what_a_query_s_capture_took_is_told_with_its_run(own):
+    told = Told(own)
+    for execution in (11, 12):
+        told.streams.add("r", replace(nested(writing(U, A), execution), seconds=0.25, round_trips=3))
+        told.streams.batch(BATCH)
+    told.streams.ended(END)
+    costs = {run.key[1]: (run.seconds, run.round_trips) for run in told.runs}
+    assert costs == {"/u": (0.5, 6), **({"/t": (0.5, 7)} if own.outputs else {})}
+
+
+def test_a_query_without_an_output_of_its_own_tells_what_its_plan_took():
+    told = Told(Analysis("StreamingQuery", (A,)))
+    told.streams.batch(BATCH)
+    run, = told.runs
+    assert (run.seconds, run.round_trips) == (0.5, 7)
 
 
 def test_what_batches_write_is_a_run_for_each_dataset_and_tells_only_news():
