@@ -103,7 +103,10 @@ install_package() {
     from="$work/$(basename "$from")"
     ;;
   esac
-  if [ -d "$from" ]; then
+  if [[ "$from" != */* && "$from" != *.whl ]]; then # a requirement, whatever lies in the working folder
+    mark="$from"
+    set -- --upgrade "$from"
+  elif [ -d "$from" ]; then
     ls "$from"/adb_lineage-*.whl >/dev/null 2>&1 || give_up "no adb_lineage wheel in $from"
     mark="$(cat "$from"/adb_lineage-*.whl 2>/dev/null | cksum)"
     set -- --no-index --find-links "$from" --upgrade adb_lineage
@@ -111,9 +114,7 @@ install_package() {
     mark="$(cksum <"$from")"
     set -- --find-links "$(dirname "$from")" --upgrade "$from"
   else
-    case "$from" in */* | *.whl) give_up "$from is not there" ;; esac
-    mark="$from"
-    set -- --upgrade "$from"
+    give_up "$from is not there"
   fi
   if [ "$(cat "$STATE/installed" 2>/dev/null)" = "$mark" ] && "$PYTHON" -c 'import adb_lineage' 2>/dev/null; then
     log "already installed: $from"

@@ -30,6 +30,7 @@ for key, value in autostart.report().items():
 
 # COMMAND ----------
 
+adb_lineage.enable(spark).flush(30)  # until it has read the cluster's Spark conf, if it is still in its first seconds
 exit_status = main(["settings"])
 
 # COMMAND ----------
