@@ -122,6 +122,7 @@ public final class Relay extends SparkListener {
   private long seen;
   private long dropped;
   private long unheard;
+  private long rddReads;
   private boolean ended;
 
   /** `allowedPrefixes`: the local properties that may leave the JVM; anything else (tokens) stays. */
@@ -275,7 +276,14 @@ public final class Relay extends SparkListener {
     Object stage = call(active, "finalStage");
     org.apache.hadoop.conf.Configuration conf = outputConfiguration(call(stage, "func"));
     String action = String.valueOf(call(stage, "name"));
-    if (conf == null && (streamId != null || !action.startsWith("foreach"))) return;
+    if (conf == null && (streamId != null || !action.startsWith("foreach"))) {
+      if (streamId == null) {
+        synchronized (this) {
+          rddReads++;
+        }
+      }
+      return;
+    }
     StringBuilder header = new StringBuilder();
     add(header, "kind", "job");
     add(header, "executionId", String.valueOf(job.jobId()));
@@ -427,7 +435,7 @@ public final class Relay extends SparkListener {
   /** `key=value&…`: counters since the start. `dropped`: queue or memory full; `unheard`: nobody polled. */
   public synchronized String counters() {
     return "seen=" + seen + "&dropped=" + dropped + "&unheard=" + unheard + "&waiting=" + waiting.size()
-        + "&leased=" + leased.size() + "&readers=" + lastSeen.size();
+        + "&leased=" + leased.size() + "&readers=" + lastSeen.size() + "&rdd_reads=" + rddReads;
   }
 
   private void takeOver(long now) {

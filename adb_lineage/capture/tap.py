@@ -88,7 +88,10 @@ class Tap(Protocol):
         """True once Spark has ended and nothing is left to poll."""
 
     def counters(self) -> Dict[str, int]:
-        """What the tap saw and lost: `seen`, `dropped` (queue full), `unheard` (nobody polled); what is `waiting`."""
+        """What the tap saw and lost: `seen`, `dropped` (queue full), `unheard` (nobody polled); what is `waiting`.
+
+        `rdd_reads`, where it can tell: jobs that bring an RDD's rows to the driver (count, collect), which it leaves.
+        """
 
     def drain(self, milliseconds: int) -> None:
         """Wait, within the limit, until Spark has handed over what had finished before."""

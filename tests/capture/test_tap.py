@@ -179,3 +179,15 @@ def test_a_listener_sweeps_when_it_starts(spark_session, monkeypatch):
     sweeps_have_ended()
     tap.close()
     assert swept == [spark_session.sparkContext]
+
+
+def test_rdd_actions_that_write_nothing_are_counted(observed, tmp_path):
+    context, tap = observed.spark.sparkContext, observed.capture.tap
+    observed.events()
+    before = tap.counters()["rdd_reads"]
+    context.parallelize(range(4), 2).count()
+    context.parallelize(range(4), 2).map(str).collect()
+    context.parallelize(["a"], 1).saveAsTextFile(str(tmp_path / "text"))
+    observed.spark.range(3).collect()
+    observed.events()
+    assert tap.counters()["rdd_reads"] == before + 2
