@@ -7,6 +7,7 @@ import types
 import pytest
 
 from adb_lineage.databricks import identity
+from adb_lineage.databricks.driver import Mounts
 
 CONF = {
     "spark.databricks.workspaceUrl": "adb-1234567890123456.7.azuredatabricks.net",
@@ -151,3 +152,9 @@ def test_a_scheduler_s_run() -> None:
 def test_half_of_a_scheduler_s_run_is_none(conf: dict) -> None:
     """OpenLineage refuses an event whose run id is no UUID: the lineage is worth more than its parent."""
     assert identity.scheduler(conf) == {}
+
+
+def test_the_list_of_mounts_shows_no_keys():
+    mounts = Mounts(lambda: [{"mountPoint": "/mnt/old", "source": "s3a://AKIAKEY:sec%2Fret@bucket/folder"},
+                             {"mountPoint": "/mnt/raw", "source": "abfss://raw@acct.dfs.core.windows.net/in"}])
+    assert [row["source"] for row in mounts.rows()] == ["s3a://bucket/folder", "abfss://raw@acct.dfs.core.windows.net/in"]
