@@ -53,6 +53,7 @@ class Driver:
         self.jobs = jobs
         self.mounts = mounts or Mounts(lambda: read_mounts(self._jvm))
         self._published: Dict[str, str] = {}
+        self._jobs_named: Dict[str, str] = {}
         self._seen: OrderedDict[str, Dict[str, Any]] = OrderedDict()
 
     def note_cell(self, session_uuid: str) -> Dict[str, Any]:
@@ -72,10 +73,11 @@ class Driver:
             if self._published.get(name) != text:
                 self._jvm.java.lang.System.setProperty(published_name(name), text)
                 self._published[name] = text
+        self._name_job(found.get("adb_lineage.job", {}))
         return found
 
     def forget(self) -> None:
-        """Take back what `note_cell` left in the JVM."""
+        """Take back what `note_cell` left in the JVM, but for the names of jobs: other tasks of theirs may run."""
         for name in self._published:
             self._jvm.java.lang.System.clearProperty(published_name(name))
         self._published.clear()
@@ -99,12 +101,27 @@ class Driver:
         for part in ("adb_lineage.job", "adb_lineage.run"):
             if part in found:
                 found[part] = {**left.get(part, {}), **own.get(part, {})}
+        if "adb_lineage.job" in found:
+            found["adb_lineage.job"] = self._named_job(found["adb_lineage.job"])
         if mounts:
             found["mountPoints"] = self.mounts.rows()
         if self.jobs is not None and "spark.databricks.job.id" in found:
             described = self.jobs.describe(found)
             found["adb_lineage.job"] = {**found.get("adb_lineage.job", {}), **described}
         return found
+
+    def _name_job(self, job: Mapping[str, Any]) -> None:
+        """Leave a job's name to the REPLs of its other tasks, which may have to tell of a query before they know it."""
+        name, key = job.get("name"), published_name(f"job.{job.get('jobId')}")
+        if name and self._jobs_named.get(key) != name:
+            self._jvm.java.lang.System.setProperty(key, str(name))
+            self._jobs_named[key] = name
+
+    def _named_job(self, job: Dict[str, Any]) -> Dict[str, Any]:
+        if job.get("name"):
+            return job
+        name = self._jvm.java.lang.System.getProperty(published_name(f"job.{job.get('jobId')}"))
+        return {**job, "name": name} if name else job
 
     def _remember(self, session_uuid: str, own: Dict[str, Any]) -> None:
         """For a later command of the session that starts no Spark job, in a language whose shell leaves nothing."""

@@ -2,12 +2,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import types
 
 import pytest
 
 from adb_lineage.databricks import identity
-from adb_lineage.databricks.driver import Mounts
+from adb_lineage.databricks.driver import Driver, Mounts, published_name
 
 CONF = {
     "spark.databricks.workspaceUrl": "adb-1234567890123456.7.azuredatabricks.net",
@@ -158,3 +159,22 @@ def test_the_list_of_mounts_shows_no_keys():
     mounts = Mounts(lambda: [{"mountPoint": "/mnt/old", "source": "s3a://AKIAKEY:sec%2Fret@bucket/folder"},
                              {"mountPoint": "/mnt/raw", "source": "abfss://raw@acct.dfs.core.windows.net/in"}])
     assert [row["source"] for row in mounts.rows()] == ["s3a://bucket/folder", "abfss://raw@acct.dfs.core.windows.net/in"]
+
+
+@pytest.mark.spark
+def test_a_task_whose_context_comes_late_has_the_name_that_another_task_told_of_the_job(spark_session, monkeypatch):
+    context = spark_session.sparkContext
+    told = types.SimpleNamespace(jobId="11", jobName="nightly", jobTaskType="notebook")  # stands for Databricks' own
+    module = types.ModuleType("dbruntime.databricks_repl_context")
+    module.get_context = lambda: told
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    system = context._jvm.java.lang.System
+    extract, report = (Driver(context, conf=CONF, mounts=Mounts(list)) for _ in range(2))
+    try:
+        assert "name" not in report.environment(JOB, "report")["adb_lineage.job"]
+        extract.note_cell("extract")
+        extract.forget()
+        assert report.environment(JOB, "report")["adb_lineage.job"]["name"] == "nightly"
+        assert "name" not in report.environment({**JOB, "spark.databricks.job.id": "12"}, "other")["adb_lineage.job"]
+    finally:
+        system.clearProperty(published_name("job.11"))
