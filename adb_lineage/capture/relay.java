@@ -5,6 +5,7 @@ import java.io.StringWriter;
 import java.lang.ref.SoftReference;
 import java.net.URLEncoder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
@@ -12,6 +13,7 @@ import java.util.LinkedList;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
+import java.util.TreeSet;
 import java.util.UUID;
 import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.SparkListener;
@@ -24,7 +26,7 @@ import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionEnd;
 import org.apache.spark.sql.execution.ui.SparkListenerSQLExecutionStart;
 
 /**
- * Hands finished SQL executions, RDD jobs that wrote, and ended streaming queries to readers that poll. Compiled in the
+ * Hands finished SQL executions, RDD jobs, and ended streaming queries to readers that poll. Compiled in the
  * driver JVM by Spark's own Janino, hence no generics, no lambdas. The listener thread only puts one object into a
  * bounded queue. When nobody has polled for a while the relay sleeps and keeps nothing. Members that differ between
  * Spark versions and Databricks' fork are found by name.
@@ -99,6 +101,12 @@ public final class Relay extends SparkListener {
 
   private static final int MAX_OPEN_EXECUTIONS = 20000;
   private static final int MAX_STACK_CHARACTERS = 8000;
+  private static final int MAX_RDDS = 2000;
+  private static final int MAX_READS_OF_A_LINE = 1000;
+  private static final List DRIVER_DATA =
+      Arrays.asList(new Object[] {"ParallelCollectionRDD", "EmptyRDD", "RangeRDD", "BlockRDD"});
+  private static final String[] RDD_API = {"org.apache.spark.rdd.", "org.apache.spark.SparkContext",
+      "org.apache.spark.api.java.", "org.apache.spark.api.python.PythonRDD", "scala."};
   private static final String QUERY_ID = "sql.streaming.queryId";
   private static final String OUTPUT_FOLDER = "mapreduce.output.fileoutputformat.outputdir";
 
@@ -113,6 +121,7 @@ public final class Relay extends SparkListener {
   private final Map starts = new LinkedHashMap();
   private final Map contexts = new LinkedHashMap();
   private final Map jobs = new LinkedHashMap();
+  private final Map reads = new LinkedHashMap();
   private final Map streams = new LinkedHashMap();
   private final Map streamIds = new LinkedHashMap();
   private final Map roots = new LinkedHashMap();
@@ -268,21 +277,18 @@ public final class Relay extends SparkListener {
   }
 
   /**
-   * Remembers a job outside Spark SQL that takes data elsewhere: its result stage writes files through Hadoop's output
-   * formats, as RDD.saveAs… does, or hands its rows to a function of the user's, as foreach and foreachPartition do.
+   * Remembers a job outside Spark SQL: its result stage writes files through Hadoop's output formats, as RDD.saveAs…
+   * does, hands its rows to a function of the user's, as foreach and foreachPartition do, or only reads.
    */
   private void noteJob(SparkListenerJobStart job, Properties properties, String streamId) {
     Object active = unwrap(get(call(call(context, "dagScheduler"), "jobIdToActiveJob"), Integer.valueOf(job.jobId())));
     Object stage = call(active, "finalStage");
     org.apache.hadoop.conf.Configuration conf = outputConfiguration(call(stage, "func"));
     String action = String.valueOf(call(stage, "name"));
-    if (conf == null && (streamId != null || !action.startsWith("foreach"))) {
-      if (streamId == null) {
-        synchronized (this) {
-          rddReads++;
-        }
-      }
-      return;
+    if (conf == null) {
+      if (streamId != null) return;
+      String stack = String.valueOf(call(stage, "details"));
+      if (!action.startsWith("foreach") && !readsAnew(job, action, stack)) return;
     }
     StringBuilder header = new StringBuilder();
     add(header, "kind", "job");
@@ -290,6 +296,7 @@ public final class Relay extends SparkListener {
     add(header, "startTime", String.valueOf(job.time()));
     if (conf == null) {
       add(header, "executionName", action.indexOf(' ') < 0 ? action : action.substring(0, action.indexOf(' ')));
+      add(header, "description", action);
     } else {
       add(header, "path", conf.get(OUTPUT_FOLDER));
       add(header, "format", conf.get("mapreduce.job.outputformat.class", conf.get("mapred.output.format.class")));
@@ -301,6 +308,62 @@ public final class Relay extends SparkListener {
       put(jobs, Integer.valueOf(job.jobId()),
           new Job(call(stage, "rdd"), header.toString(), streamId == null ? null : stream(streamId, null)));
     }
+  }
+
+  /**
+   * Whether a job that only reads has sources that nothing recorded has read: the same line of the program, or for a
+   * library that runs a job many times over the same data (MLlib), anything. The rest is counted alone, and so are jobs
+   * without a source and what Spark runs by itself: its look at a file's schema, the parts of a plan behind an RDD, the
+   * first rows of what is about to be saved.
+   */
+  private boolean readsAnew(SparkListenerJobStart job, String action, String stack) {
+    String sources = sourcesOf(job);
+    String caller = caller(stack);
+    String line = caller.startsWith("org.apache.spark.") ? "" : action;
+    boolean own = caller.startsWith("org.apache.spark.sql.") || caller.startsWith("com.databricks.sql.")
+        || stack.indexOf(".saveAs") >= 0;
+    synchronized (this) {
+      int times = reads.containsKey(action) ? ((Integer) reads.get(action)).intValue() : 0;
+      if (own || "".equals(sources) || reads.containsKey(line + sources) || times >= MAX_READS_OF_A_LINE) {
+        rddReads++;
+        return false;
+      }
+      if (!asleep()) {
+        put(reads, action, Integer.valueOf(times + 1));
+        put(reads, line + sources, Integer.valueOf(1));
+      }
+      return true;
+    }
+  }
+
+  /** The first frame of a stack that is not the RDD API itself, in Scala, Java or Python's helper. */
+  private static String caller(String stack) {
+    String[] frames = stack.split("\n");
+    for (int i = 0; i < frames.length; i++) {
+      boolean api = false;
+      for (int j = 0; j < RDD_API.length; j++) api = api || frames[i].startsWith(RDD_API[j]);
+      if (!api) return frames[i];
+    }
+    return "";
+  }
+
+  /** The numbers of the RDDs that others were made of, but for those of the driver's own data; "" without any. */
+  private static String sourcesOf(SparkListenerJobStart job) {
+    TreeSet sources = new TreeSet();
+    int left = MAX_RDDS;
+    for (Object stages = call(call(job, "stageInfos"), "iterator"); more(stages);) {
+      for (Object rdds = call(call(((scala.collection.Iterator) stages).next(), "rddInfos"), "iterator"); more(rdds);) {
+        if (left-- == 0) return sources.toString();
+        Object rdd = ((scala.collection.Iterator) rdds).next();
+        if (!Boolean.TRUE.equals(call(call(rdd, "parentIds"), "isEmpty"))) continue;
+        if (!DRIVER_DATA.contains(String.valueOf(call(rdd, "name")))) sources.add(call(rdd, "id"));
+      }
+    }
+    return sources.isEmpty() ? "" : sources.toString();
+  }
+
+  private static boolean more(Object iterator) {
+    return iterator instanceof scala.collection.Iterator && ((scala.collection.Iterator) iterator).hasNext();
   }
 
   /** The configuration of the output format that a result stage's function writes with, null for any other function. */

@@ -90,7 +90,7 @@ class Tap(Protocol):
     def counters(self) -> Dict[str, int]:
         """What the tap saw and lost: `seen`, `dropped` (queue full), `unheard` (nobody polled); what is `waiting`.
 
-        `rdd_reads`, where it can tell: jobs that bring an RDD's rows to the driver (count, collect), which it leaves.
+        `rdd_reads`, where it can tell: RDD jobs that only read and were counted alone (repeats, the driver's own data).
         """
 
     def drain(self, milliseconds: int) -> None:

@@ -181,13 +181,15 @@ def test_a_listener_sweeps_when_it_starts(spark_session, monkeypatch):
     assert swept == [spark_session.sparkContext]
 
 
-def test_rdd_actions_that_write_nothing_are_counted(observed, tmp_path):
+def test_rdd_reads_without_a_source_or_of_a_known_one_are_counted(observed, tmp_path):
     context, tap = observed.spark.sparkContext, observed.capture.tap
+    context.parallelize(["a"], 1).saveAsTextFile(str(tmp_path / "text"))
     observed.events()
     before = tap.counters()["rdd_reads"]
-    context.parallelize(range(4), 2).count()
     context.parallelize(range(4), 2).map(str).collect()
-    context.parallelize(["a"], 1).saveAsTextFile(str(tmp_path / "text"))
+    text = context.textFile(str(tmp_path / "text"))
+    for _ in range(3):
+        text.count()
     observed.spark.range(3).collect()
-    observed.events()
-    assert tap.counters()["rdd_reads"] == before + 2
+    assert [event["eventType"] for event in observed.events() if event["inputs"]] == ["COMPLETE"] * 1
+    assert tap.counters()["rdd_reads"] == before + 3
