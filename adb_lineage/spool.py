@@ -3,12 +3,14 @@
 Each file holds OpenLineage events, one JSON object a line. Cloud folders know neither appending nor locks: a file is
 written once, front to back, under another name, and then renamed; a reader claims it by renaming it.
 
+    <stamp>-<driver>-<number>.ndjson.part         is being written; an hour later, what a killed driver left
     <stamp>-<driver>-<number>.ndjson              waits for somebody to deliver it
     <stamp>-<driver>-<number>.ndjson.claimed-<s>  somebody is at it since epoch second s; free again after an hour
     <stamp>-<driver>-<number>.dead.ndjson         the catalog refused it: only `adb-lineage replay FILE` reads it
 """
 from __future__ import annotations
 
+import calendar
 import contextlib
 import json
 import os
@@ -18,9 +20,11 @@ import uuid
 from typing import Any, Callable, Dict, Iterable, Iterator, List, Mapping, NamedTuple
 
 _CLAIM_SECONDS = 3600.0
+_STAMP = "%Y%m%dT%H%M%S"
 _WAITING = re.compile(r"(?P<base>.+(?<!\.dead)\.ndjson)(?:\.claimed-(?P<since>\d+))?$")
 _DEAD = ".dead.ndjson"
 _PART = ".part"
+_BEGUN = re.compile(r"(?P<base>(?P<stamp>\d{8}T\d{6})-.+\.ndjson)\.part$")
 
 
 class Line(NamedTuple):
@@ -45,7 +49,7 @@ class Spool:
         """Write the events into a new file, mode 0600; its path. The file is there as a whole or not at all."""
         os.makedirs(self.folder, exist_ok=True)
         self._written += 1
-        stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(self._clock()))
+        stamp = time.strftime(_STAMP, time.gmtime(self._clock()))
         ending = _DEAD if dead else ".ndjson"
         path = os.path.join(self.folder, f"{stamp}-{self._driver}-{self._written}{ending}")
         self._write(path, map(line_of, events))
@@ -78,6 +82,10 @@ class Spool:
 
     def claim(self) -> Iterator[str]:
         """Take the waiting files of others, oldest first, each by renaming it; the new paths."""
+        for name in self._names():
+            if _is_left(name, self._clock()):
+                with contextlib.suppress(FileNotFoundError):
+                    self._rename(name, name[:-len(_PART)])
         for name in self._names():
             match = _WAITING.match(name)
             if match is None or f"-{self._driver}-" in name:
@@ -150,15 +158,22 @@ def local_path(folder: str) -> str:
     return rest if rest.startswith("/Volumes/") else f"/dbfs{rest}"
 
 
+def _is_left(name: str, now: float) -> bool:
+    """Whether a file that was being written never will be: its lines are whole, but for the last one."""
+    match = _BEGUN.match(name)
+    return match is not None and now - calendar.timegm(time.strptime(match["stamp"], _STAMP)) > _CLAIM_SECONDS
+
+
 def files(path: str) -> List[str]:
     """The spool files below a path that an operator names: itself, or all that wait in the folder, claimed or not.
 
-    Raises OSError for a path that is not there.
+    What a killed driver had begun to write is among them. Raises OSError for a path that is not there.
     """
     if not os.path.isdir(path):
         os.stat(path)
         return [path]
-    return [os.path.join(path, name) for name in sorted(os.listdir(path)) if _WAITING.match(name)]
+    return [os.path.join(path, name) for name in sorted(os.listdir(path))
+            if _WAITING.match(name) or _is_left(name, time.time())]
 
 
 def read(path: str) -> Iterator[Line]:

@@ -6,6 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -162,6 +164,7 @@ def test_one_of_several_processes_that_stops_leaves_the_spooling_to_the_others(d
 
 
 def test_a_process_that_was_killed_does_not_keep_the_last_one_from_spooling(driver, tmp_path, server):
+    server.always = 500  # the clock runs ahead, and an incomplete run would be delivered with what it has
     one = driver("one")
     one.outbox.append(event("open", "START"))
     code = "import sys; from adb_lineage.outbox import Outbox; Outbox(sys.argv[1]).join('killed')"
@@ -362,6 +365,23 @@ box.write(events())
     child.wait()
     child.stdout.close()
     assert spool.files(str(tmp_path)) == [] and list(spool.Spool(str(tmp_path)).claim()) == []
+    later = spool.Spool(str(tmp_path), clock=lambda: time.time() + 7200)
+    (claimed,) = later.claim()
+    lines = list(spool.read(claimed))
+    assert len(lines) > 100 and not any(line.fault for line in lines[:-1])
+
+
+def test_what_a_killed_driver_had_begun_to_write_is_delivered_an_hour_later(driver, tmp_path, server, clock):
+    writer = spool.Spool(str(tmp_path / "spool"), clock=clock.time)
+    for dead in (False, True):
+        path = Path(writer.write([event("a"), event("b", job="b")], dead=dead))
+        path.write_text(path.read_text()[:-20])
+        path.rename(f"{path}.part")
+    one = driver("one").work(3000)
+    assert sum(one.outbox.counts().values()) == 0, "somebody may still be writing it"
+    one.work(3000)
+    assert one.outbox.counts()["delivered"] == 1
+    assert [name.split(".", 1)[1] for name in listed(tmp_path)] == ["ndjson.faulty", "dead.ndjson"]
 
 
 @pytest.mark.parametrize("folder, path", [
