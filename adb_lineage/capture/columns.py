@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from adb_lineage.capture.datasets import is_internal
-from adb_lineage.capture.expressions import ATTRIBUTES, OUTER, SUBQUERIES, steps
+from adb_lineage.capture.expressions import ATTRIBUTES, COMMON, OUTER, SUBQUERIES, Step, shared, steps
 from adb_lineage.capture.operators import OPERATORS, WHOLE, by_shape
 from adb_lineage.capture.origins import EMPTY, Origin, of_leaf, union
 from adb_lineage.capture.plan import Node, is_plan, string_list
@@ -115,12 +115,16 @@ class ColumnLineage:
         total: Dict[Source, Ways] = {}
         todo = [(expression, way, path)]
         met: Set[Tuple[Node, Transformation, Path]] = set()
+        commons: Dict[int, Node] = {}
         while todo:
             one = todo.pop()
             if one in met:
                 continue
             met.add(one)
             node, way, path = one
+            if node.name in COMMON:
+                todo.extend(Step(common, way, path) for common in shared(node, commons))
+                continue
             if node.name in ATTRIBUTES or node.name in OUTER:
                 add(total, through(way, self.origin_of(node, scope, outer).member(path, depth)))
                 continue

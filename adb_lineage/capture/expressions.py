@@ -31,6 +31,8 @@ CHOSEN_BY_ALL = frozenset(("CollectSet", "Mode"))
 CHOSEN_BY_FIRST = frozenset(("Max", "Min"))
 # Members of a struct beyond these decide about its order where all of these are equal: never, as good as.
 MAX_DECIDING = 20
+# org.apache.spark.api.python.PythonEvalType.SQL_GROUPED_AGG_PANDAS_UDF
+GROUPED_AGGREGATE = 202
 # Their type is that of their first child.
 OF_ITS_TYPE = frozenset(("Alias", "ArrayFilter", "ArraySort", "SortArray", "ArrayDistinct", "ArrayCompact", "Slice",
                          "Coalesce"))
@@ -39,6 +41,8 @@ OF_A_PART = frozenset(("GetStructField", "GetArrayItem", "ElementAt", "GetMapVal
 # References to a column of the scope, and to one of a scope around it.
 ATTRIBUTES = frozenset(("AttributeReference",))
 OUTER = frozenset(("OuterReference", "OuterScopeReference", "UnresolvedOuterReference"))
+# An expression that names parts of it which occur several times, and such a name: `nullif` and `between` of Spark 4.
+COMMON = frozenset(("With", "CommonExpressionRef"))
 # Parameters of subquery expressions that hold their plan.
 SUBQUERIES = ("plan", "query")
 
@@ -57,6 +61,24 @@ Steps = Iterator[Step]
 def steps(node: Node, way: Transformation, path: Path) -> Steps:
     """The steps from an expression to its children; none from a reference to a column."""
     return _RULES.get(node.name, _function)(node, way, path)
+
+
+def shared(node: Node, commons: Dict[int, Node]) -> Sequence[Node]:
+    """What one of COMMON stands for, the same member of it in the same way; `commons` holds what has a name so far."""
+    if node.name == "CommonExpressionRef":
+        number = _common_id(node)
+        return [commons[number]] if number in commons else []
+    body, *definitions = node.children
+    named = {_common_id(one): one.children[0] for one in definitions}
+    commons.update(named)
+    return [body] if len(named) == len(definitions) else node.children
+
+
+def _common_id(node: Node) -> int:
+    """-1 where the plan's own JSON has lost it."""
+    number = node.fields.get("id")
+    found = number.get("id") if isinstance(number, dict) else None
+    return found if isinstance(found, int) else -1
 
 
 def _function(node: Node, way: Transformation, path: Path) -> Steps:
@@ -125,6 +147,13 @@ def _aggregate(node: Node, way: Transformation, path: Path) -> Steps:
     for child in node.children:
         if child is not function:
             yield Step(child, chain(way, CONDITIONAL), ())
+
+
+def _python_udf(node: Node, way: Transformation, path: Path) -> Steps:
+    """Before Spark 3.5 a pandas UDF that aggregates has no AggregateExpression around it."""
+    inner = chain(way, AGGREGATION if node.fields.get("evalType") == GROUPED_AGGREGATE else TRANSFORMATION)
+    for child in node.children:
+        yield Step(child, inner, ())
 
 
 def _deciding(function: str, struct: Node, way: Transformation, path: Path) -> Steps:
@@ -265,6 +294,7 @@ _RULES: Dict[str, Callable[[Node, Transformation, Path], Steps]] = {
     "If": _if,
     "Coalesce": _coalesce,
     "AggregateExpression": _aggregate,
+    "PythonUDF": _python_udf,
     "WindowExpression": _window,
     "GetStructField": _member,
     "GetArrayStructFields": _member_of_items,

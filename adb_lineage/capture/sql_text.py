@@ -104,10 +104,10 @@ def _closed(sql: str) -> bool:
 
 def _arguments(node: Node) -> Tuple[Node, ...]:
     """What the user wrote: an expression that Spark replaces by another keeps its own parameters."""
-    replacement = node.child("replacement")
+    replacement = node.child("replacement") or node.child("child")  # the latter before Spark 3.3
     if replacement is None or len(node.children) != 1:
         return node.children
-    return tuple(one for one in node.all_trees() if one is not replacement and not is_plan(one))
+    return tuple(one for one in node.all_trees() if one is not replacement and not is_plan(one)) or node.children
 
 
 def _literal(writer: _Writer, node: Node, depth: int) -> str:
