@@ -5,6 +5,8 @@ import threading
 
 import pytest
 
+from tests.case_harness.case import matches
+
 pytestmark = pytest.mark.spark
 
 LAKE = "abfss://lake@acct.dfs.core.windows.net"
@@ -15,6 +17,8 @@ ROUNDS = 4
 def test_concurrent_notebooks_keep_their_own_names_and_datasets(lake):
     """Each thread is a notebook with a session of its own; all write at the same time."""
     spark, problems = lake.spark, []
+    if type(spark.sparkContext._gateway).__name__ != "ClientServer":
+        pytest.skip("PYSPARK_PIN_THREAD is off, as it is before Spark 3.2: threads share their local properties")
     start = threading.Barrier(NOTEBOOKS)
 
     def notebook(number):
@@ -58,8 +62,9 @@ def test_a_statement_with_statements_inside_is_one_run(lake):
     spark.sql(f"insert overwrite directory '{LAKE}/threads/directory' using json select id from th_ctas")
     ended = lake.ended()
     assert [event["outputs"][0]["name"].rpartition("/")[2] for event in ended] == ["th_ctas", "directory"]
-    counted = [event["outputs"][0]["outputFacets"]["outputStatistics"]["rowCount"] for event in ended]
-    assert counted == [5, 5]
+    counted = [event["outputs"][0]["outputFacets"].get("outputStatistics", {}).get("rowCount") for event in ended]
+    before = matches(spark.version, "<3.2")  # who asks for a command's result sets its metrics to zero
+    assert counted == ([5, None] if before else [5, 5])
     rows = lake.record.rows(2)
     assert [row["capture"] for row in rows] == ["captured", "captured"]
 
