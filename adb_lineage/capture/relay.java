@@ -311,17 +311,17 @@ public final class Relay extends SparkListener {
   }
 
   /**
-   * Whether a job that only reads has sources that nothing recorded has read: the same line of the program, or for a
-   * library that runs a job many times over the same data (MLlib), anything. The rest is counted alone, and so are jobs
-   * without a source and what Spark runs by itself: its look at a file's schema, the parts of a plan behind an RDD, the
-   * first rows of what is about to be saved.
+   * Whether a job that only reads has sources that nothing recorded has read: the same line of the program, or for
+   * Spark's libraries, which run a job many times over the same data (MLlib, `df.stat`), anything. The rest is counted
+   * alone, and so are jobs without a source and what Spark runs by itself: its look at a file's schema, the parts of a
+   * plan behind an RDD, the first rows of what is about to be saved.
    */
   private boolean readsAnew(SparkListenerJobStart job, String action, String stack) {
     String sources = sourcesOf(job);
     String caller = caller(stack);
     String line = caller.startsWith("org.apache.spark.") ? "" : action;
-    boolean own = caller.startsWith("org.apache.spark.sql.") || caller.startsWith("com.databricks.sql.")
-        || stack.indexOf(".saveAs") >= 0;
+    boolean sql = caller.startsWith("org.apache.spark.sql.") || caller.startsWith("com.databricks.sql.");
+    boolean own = sql && caller.indexOf("StatFunctions") < 0 || stack.indexOf(".saveAs") >= 0;
     synchronized (this) {
       int times = reads.containsKey(action) ? ((Integer) reads.get(action)).intValue() : 0;
       if (own || "".equals(sources) || reads.containsKey(line + sources) || times >= MAX_READS_OF_A_LINE) {
@@ -531,6 +531,7 @@ public final class Relay extends SparkListener {
     starts.clear();
     contexts.clear();
     jobs.clear();
+    reads.clear();
     streamIds.clear();
     roots.clear();
     withNested.clear();
