@@ -27,6 +27,7 @@ SPARK = {
     "spark.ui.retainedJobs": "20",
     "spark.ui.retainedStages": "20",
     "spark.ui.retainedTasks": "100",
+    "spark.sql.hive.filesourcePartitionFileCacheSize": "0",  # listings of folders: 1 KB a query for a long time
     "spark.cleaner.periodicGC.interval": "1min",
 }
 # Growth from the middle third of the samples to the last one that still counts as noise: a share, and an amount.
