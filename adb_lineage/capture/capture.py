@@ -318,8 +318,9 @@ class Capture:
         found: Dict[str, int] = {}
         for name, key in METRICS.items():
             metric = jvm.content(jvm.call(metrics, "get", key))
-            if metric is not None:
-                found[name] = int(jvm.ask(metric, "value"))
+            value = -1 if metric is None else int(jvm.ask(metric, "value"))
+            if value >= 0:  # -1 is what a metric begins with that nobody has set
+                found[name] = value
         if "executed_command" in self._capabilities.missing and not any(found.values()):
             return {}  # there, who asks for a command's result sets its metrics to zero
         return found

@@ -8,6 +8,7 @@ from adb_lineage.capture.describing import Limits, Plans, open_describer
 from adb_lineage.capture.jvm import Jvm
 from adb_lineage.capture.transformations import Source
 from tests.capture.captured import captured_by
+from tests.case_harness.case import matches
 
 pytestmark = pytest.mark.spark
 
@@ -51,6 +52,11 @@ def test_round_trips_grow_by_the_same_number_with_each_relation(round_trips):
     assert two - one < 20
 
 
+def union_of(session, children):
+    by_name = () if matches(session.version, "<3.1") else (False, False)
+    return session._jvm.org.apache.spark.sql.catalyst.plans.logical.Union(children, *by_name)
+
+
 def test_a_union_doubled_twenty_times_is_described_and_followed_once(spark_session, tmp_path):
     """The plan is built as such: Spark's own analysis would visit a million relations."""
     spark_session.range(3).write.parquet(str(tmp_path / "a"))
@@ -60,8 +66,7 @@ def test_a_union_doubled_twenty_times_is_described_and_followed_once(spark_sessi
         both = java.java.util.ArrayList()
         both.add(plan)
         both.add(plan)
-        children = java.org.apache.spark.api.python.PythonUtils.toSeq(both)
-        plan = java.org.apache.spark.sql.catalyst.plans.logical.Union(children, False, False)
+        plan = union_of(spark_session, java.org.apache.spark.api.python.PythonUtils.toSeq(both))
     jvm = Jvm(60.0)
     description = Plans(open_describer(spark_session.sparkContext), jvm, Limits()).describe(plan)
     assert description.detail == "all"
@@ -76,11 +81,10 @@ def test_a_node_that_breaks_costs_the_columns_and_not_the_relations(spark_sessio
     """A proprietary node may throw when it is asked for its children; so does this one, which has none."""
     spark_session.range(3).write.parquet(str(tmp_path / "a"))
     java = spark_session._jvm
-    union = java.org.apache.spark.sql.catalyst.plans.logical.Union
     both = java.java.util.ArrayList()
     both.add(spark_session.read.parquet(str(tmp_path / "a"))._jdf.queryExecution().analyzed())
-    both.add(union(None, False, False))
-    plan = union(java.org.apache.spark.api.python.PythonUtils.toSeq(both), False, False)
+    both.add(union_of(spark_session, None))
+    plan = union_of(spark_session, java.org.apache.spark.api.python.PythonUtils.toSeq(both))
     description = Plans(open_describer(spark_session.sparkContext), Jvm(60.0), Limits()).describe(plan)
     assert description.detail == "leaves"
     assert "can't be told (java.lang.NullPointerException); not all of its leaves were reached" in description.reason

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.case_harness.case import matches
+
 pytestmark = pytest.mark.spark
 
 ABFSS = "abfss://lake@acct.dfs.core.windows.net"
@@ -54,7 +56,8 @@ def test_ctas_is_one_run_at_the_tables_location(lake, orders):
     assert output["name"].endswith("/warehouse/main_ctas")
     assert output["facets"]["symlinks"]["identifiers"][0]["name"] == "default.main_ctas"
     assert output["facets"]["lifecycleStateChange"]["lifecycleStateChange"] == "CREATE"
-    assert output["outputFacets"]["outputStatistics"]["rowCount"] == 2
+    if not matches(lake.spark.version, "<3.1"):  # it does not count the rows of a CTAS
+        assert output["outputFacets"]["outputStatistics"]["rowCount"] == 2
     assert columns(end) == {"id": {"id": {"IDENTITY"}}, "total": {"amount": {"AGGREGATION"}}}
     assert [one["name"] for one in output["facets"]["schema"]["fields"]] == ["id", "total"]
 
@@ -149,7 +152,8 @@ def test_reads_are_recognised_as_reads(lake, orders):
 
 def test_a_failed_query_is_a_failed_run_with_its_message(lake, orders):
     with pytest.raises(Exception, match="boom"):
-        failing = lake.spark.sql("select id, cast(raise_error('boom') as string) x from main_orders")
+        failing = lake.spark.sql(
+            "select id, cast(assert_true(concat(customer, 'boom') = '') as string) x from main_orders")
         failing.write.parquet(f"{ABFSS}/main/failed")
     end, = lake.ended()
     assert end["eventType"] == "FAIL"

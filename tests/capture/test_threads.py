@@ -63,8 +63,9 @@ def test_a_statement_with_statements_inside_is_one_run(lake):
     ended = lake.ended()
     assert [event["outputs"][0]["name"].rpartition("/")[2] for event in ended] == ["th_ctas", "directory"]
     counted = [event["outputs"][0]["outputFacets"].get("outputStatistics", {}).get("rowCount") for event in ended]
-    before = matches(spark.version, "<3.2")  # who asks for a command's result sets its metrics to zero
-    assert counted == ([5, None] if before else [5, 5])
+    # Who asks for a command's result sets its metrics to zero before Spark 3.2, and before 3.1 in the inner one, too.
+    old = {"<3.1": [None, None], ">=3.1,<3.2": [5, None]}
+    assert counted == next((rows for spec, rows in old.items() if matches(spark.version, spec)), [5, 5])
     rows = lake.record.rows(2)
     assert [row["capture"] for row in rows] == ["captured", "captured"]
 
