@@ -17,6 +17,11 @@ What capture does with each way of moving data in Spark. Each line of the tables
 statement, run by real Spark, with the inputs, outputs, column edges and lifecycle that must come of it. This page is
 generated from them (`python -m tests.coverage_page`), and a test fails when it is stale.
 
+The cases pass on Spark 3.0, 3.1, 3.2, 3.3, 3.4, 3.5, 4.0, 4.1, 4.2 and 4.3, each with its own Python and Java
+(`nox -f tests/matrix/noxfile.py` runs them all); where a version does not know a statement, or does something else, the
+case says so. Capture asks for members and never for a version number. Spark 2.4 is not tested: it needs Java 8, which
+PyPI has not, and its runtimes' Python 3.7 is older than the wheel's.
+
 """
 
 
