@@ -154,6 +154,7 @@ def test_the_name_of_the_run_from_the_clusters_tags():
         ("x#y", {"spark.databricks.workspaceUrl": f"https://{HOST}/"}, {}, HOST),
         ("adb-1.2.databricks.azure.cn#x", {}, {}, "adb-1.2.databricks.azure.cn"),
         ("default", {"orgId": "1"}, {"workspace": WORKSPACE}, HOST),
+        ("default", {}, {"workspace": f"https://{HOST}/?o=1"}, HOST),
         ("default", {}, {"workspace": "demo-laptop"}, "demo-laptop"),
         ("default", {}, {}, "local"),
         ("", {}, {}, "local"),
