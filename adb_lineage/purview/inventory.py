@@ -22,8 +22,9 @@ log = logging.getLogger("adb_lineage.purview")
 
 PROCESS = "databricks_process"
 CONTAINERS = (
-    WORKSPACE, "databricks_job", "databricks_notebook", "databricks_notebook_task", "databricks_python_task",
-    "databricks_python_wheel_task", "databricks_spark_jar_task", "databricks_spark_submit_task",
+    WORKSPACE, "databricks_job", "databricks_notebook", "databricks_job_task", "databricks_notebook_task",
+    "databricks_python_task", "databricks_python_wheel_task", "databricks_spark_jar_task",
+    "databricks_spark_submit_task",
 )
 """Outermost first."""
 CHILDREN = ("notebooks", "jobs", "job_tasks", "processes")

@@ -97,7 +97,9 @@ def workspace_host(run: Run, default: Optional[str]) -> str:
 
 
 def full_host(workspace: str) -> str:
-    """A workspace as people write it: `adb-123.4` gets Azure's suffix, any other name stays as it is."""
+    """A workspace as people write it: `adb-123.4` gets Azure's suffix, of an address the host stays, any other name
+    as it is."""
+    workspace = workspace.strip().split("://")[-1].partition("/")[0] or workspace
     return with_suffix(workspace) if _WORKSPACE_ID.match(workspace) else workspace
 
 

@@ -14,12 +14,15 @@ _SECRET_WORDS = (
 _SECRET_KEY = re.compile(rf"(?:^|[^a-z])(?:{_SECRET_WORDS})(?:$|[^a-z])|(?:{_SECRET_WORDS})$", re.IGNORECASE)
 # key=value and "key": "value" in a text, as in connection strings, JDBC URLs and SAS tokens
 _SECRET_VALUE = re.compile(
-    rf"(?P<key>\b[\w.-]{{0,64}}(?:{_SECRET_WORDS})(?:[._-][\w.-]{{0,128}})?\b['\"]?\s*(?:=|:|->)\s*['\"]?)(?P<value>[^\s;&,'\"\])}}]+)",
+    rf"(?P<key>\b[\w.-]{{0,64}}(?:{_SECRET_WORDS})(?:[._-][\w.-]{{0,128}})?\b['\"]?\s*(?:=|:|->)\s*['\"]?)"
+    # A value in quotes, or in SQL Server's braces, may have spaces and semicolons.
+    r"(?P<value>(?<=\")[^\s;&,'\"\])}:][^\"\n]*(?=\")|(?<=')[^\s;&,'\"\])}:][^'\n]*(?=')|(?<==)\{[^{}\n]*\}|[^\s;&,'\"\])}]+)",
     re.IGNORECASE,
 )
 # Databricks' and Entra's (JSON web) tokens, whatever stands before them
 _TOKEN = re.compile(r"\b(?:dapi|dkea)[0-9a-f]{16,}(?:-\d+)?\b|\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*")
-_URL_PASSWORD = re.compile(r"(//[^/@:\s]+:)[^/@\s]+(@)")
+# A key of S3's may have a slash; what follows a port is none.
+_URL_PASSWORD = re.compile(r"(//[^/@:\s]+:)(?:[^/@\s]+|(?!\d+(?:[/,;?]|$))[^@\s\"',]{1,256})(@)")
 _QUOTED = re.compile(r"'(?:[^'\\]|\\.|'')*'")
 # The value of a literal in the JSON of a plan; the last one may be cut.
 _JSON_VALUE = re.compile(r'("value"\s*:\s*)(?:"(?:[^"\\]|\\.)*(?:"|\\?$)|[^\s",}\]]+)')
@@ -109,6 +112,12 @@ def redacted_parameters(parameters: Any) -> Any:
     secret_follows = False
     for item in parameters:
         text = str(item)
-        redacted.append(MASK if secret_follows and not text.startswith("-") else mask_secrets(text))
+        option, equals, _ = text.partition("=")
+        if secret_follows and not text.startswith("-"):
+            redacted.append(MASK)
+        elif equals and text.startswith("-") and is_secret_key(option):
+            redacted.append(option + equals + MASK)
+        else:
+            redacted.append(mask_secrets(text))
         secret_follows = text.startswith("-") and "=" not in text and is_secret_key(text)
     return redacted

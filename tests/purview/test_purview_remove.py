@@ -4,11 +4,12 @@ from __future__ import annotations
 import time
 from typing import Any, Dict, List
 
+import pytest
 from fault_server import status
-from purview_world import NOTEBOOK, WORKSPACE, World, deliver, exotic, folder, lake, process_name, ref
+from purview_world import NOTEBOOK, WORKSPACE, World, containers, deliver, exotic, folder, lake, process_name, ref
 
 from adb_lineage.assets import AssetName
-from adb_lineage.purview import PurviewCatalog
+from adb_lineage.purview import PurviewCatalog, typedefs
 from adb_lineage.purview.types import PLACEHOLDER
 
 DAY = 86_400.0
@@ -29,6 +30,26 @@ def purge(catalog: PurviewCatalog) -> Dict[str, str]:
     plan = catalog.plan_purge()
     catalog.remove(plan)
     return {one.name.qualified_name: why for one, why in plan.kept}
+
+
+def run_task(catalog: PurviewCatalog, kind: str) -> List[AssetName]:
+    """What the delivery worker does with a run of a job's task; the job, the task and the process."""
+    job = AssetName("databricks_job", f"{WORKSPACE.qualified_name}/jobs/1")
+    task = AssetName(kind, f"{job.qualified_name}/tasks/t")
+    process = AssetName("databricks_process", f"{task.qualified_name}/processes/p")
+    over = zip((job, task, process), ({"workspace": ref(WORKSPACE)}, {"job": ref(job)}, {"task": ref(task)}))
+    missing = [exotic("IN"), exotic("OUT")]
+    written: List[Dict[str, Any]] = [
+        {"typeName": name.type_name, "attributes": {"qualifiedName": name.qualified_name, "name": "x"},
+         "relationshipAttributes": parent}
+        for name, parent in over
+    ]
+    written[-1]["attributes"].update(inputs=[ref(missing[0].name)], outputs=[ref(missing[1].name)])
+    assert catalog.write([containers()[0], *written], missing).refused == []
+    return [job, task, process]
+
+
+TASKS = sorted(one["name"] for one in typedefs.load("databricks")["entityDefs"] if one["name"].endswith("_task"))
 
 
 class TestPurge:
@@ -52,6 +73,14 @@ class TestPurge:
             deliver(first, f"p{n}", [lake("in", ["a"])], [exotic("T", ["b"])])
         purge(world.client("other.sqlite"))
         # A workspace bears no mark: a scan may have brought it.
+        assert entities(world) == [*before, f"{WORKSPACE.type_name} {WORKSPACE.qualified_name}"]
+
+    @pytest.mark.parametrize("kind", TASKS)
+    def test_tasks_of_every_kind_from_another_machine(self, world: World, kind: str) -> None:
+        first = world.client()
+        before = entities(world)
+        run_task(first, kind)
+        purge(world.client("other.sqlite"))
         assert entities(world) == [*before, f"{WORKSPACE.type_name} {WORKSPACE.qualified_name}"]
 
     def test_a_dry_run_only_reads(self, world: World) -> None:
@@ -145,6 +174,14 @@ class TestRetire:
         assert world.entity(process_name("old")) is None and world.entity(process_name("busy")) is not None
         assert world.entity(AssetName(PLACEHOLDER, "exotic://host/db/NEW")) is not None
         assert world.entity(NOTEBOOK) is not None
+
+    @pytest.mark.parametrize("kind", TASKS)
+    def test_the_task_of_a_process_that_runs_stays(self, world: World, kind: str) -> None:
+        catalog = self.start(world)
+        for _ in range(20):
+            run_task(catalog, kind)
+            world.clock.pass_by(5 * DAY)
+        assert catalog.plan_retire(90 * DAY).removals == []
 
     def test_a_notebook_without_edges_goes_too(self, world: World) -> None:
         catalog = self.start(world)

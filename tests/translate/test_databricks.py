@@ -154,6 +154,7 @@ def test_the_name_of_the_run_from_the_clusters_tags():
         ("x#y", {"spark.databricks.workspaceUrl": f"https://{HOST}/"}, {}, HOST),
         ("adb-1.2.databricks.azure.cn#x", {}, {}, "adb-1.2.databricks.azure.cn"),
         ("default", {"orgId": "1"}, {"workspace": WORKSPACE}, HOST),
+        ("default", {}, {"workspace": f"https://{HOST}/?o=1"}, HOST),
         ("default", {}, {"workspace": "demo-laptop"}, "demo-laptop"),
         ("default", {}, {}, "local"),
         ("", {}, {}, "local"),
@@ -220,6 +221,12 @@ def test_names_above_a_process_leave_room_for_it():
         ("fs.azure.account.key.acct.dfs.core.windows.net=abc==", "fs.azure.account.key.acct.dfs.core.windows.net=***"),
         ("AccountKey=abc==;EndpointSuffix=x", "AccountKey=***;EndpointSuffix=x"),
         ("'clientSecret': 'abc'", "'clientSecret': '***'"),
+        ("{'password': 'a b; c', 'x': 'y'}", "{'password': '***', 'x': 'y'}"),
+        ('pwd="a b" x="y"', 'pwd="***" x="y"'),
+        ('{"url": "h;password=", "user": "u"}', '{"url": "h;password=", "user": "u"}'),
+        ("sqlserver://h;password={a;b c};user=u", "sqlserver://h;password=***;user=u"),
+        ("s3a://AKIA:sec/ret@bucket/x", "s3a://AKIA:***@bucket/x"),
+        ("https://h:443/a@b", "https://h:443/a@b"),
         ("select passenger from t", "select passenger from t"),
         ("author: Jane", "author: Jane"),
     ],
@@ -231,4 +238,5 @@ def test_secrets_are_masked(text, masked):
 def test_literals_are_masked():
     assert mask_literals("a > 10 and b = 'x''y' and c1 = 3.5e and t2.x") == "a > ? and b = '?' and c1 = 3.5e and t2.x"
     assert redacted_parameters(["--api-key", "-v", "x", "plain"]) == ["--api-key", "-v", "x", "plain"]
+    assert redacted_parameters(["--password=my pass phrase", "--x=a b"]) == ["--password=***", "--x=a b"]
     assert redacted_parameters("text") == "text"

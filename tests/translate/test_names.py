@@ -132,6 +132,11 @@ def test_placeholder_says_what_it_stands_for():
     }
 
 
+def test_what_a_placeholder_stands_for_has_no_secret():
+    asset = ENGINE.name_dataset("https://example.com/a?token=hidden", "b")
+    assert "hidden" not in str(asset)
+
+
 def test_long_names_are_cut_and_stay_apart():
     long = "x" * 5000
     one = ENGINE.name_dataset("abfss://c@a.dfs.core.windows.net", long + "1")

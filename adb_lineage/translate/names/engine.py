@@ -23,9 +23,13 @@ _CACHE_SIZE = 2048
 """Workspaces, and datasets of each, that are remembered: a driver sees one of the former and few of the latter."""
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SIGNED = re.compile(r"\?(?:[^/?]*&)?sig=[^/]*$", re.IGNORECASE)
-"""The shared access signature of an address."""
-_SECRET = re.compile(r"(?i)\b(sig|password|pwd|secret|accountkey|sharedaccesskey|token)=[^&;\s]*")
+_SIGNED = re.compile(r"\?(?:[^/?]*&)?sig=.*$", re.IGNORECASE | re.DOTALL)
+"""The shared access signature of an address; one that is not percent-encoded has slashes."""
+_SECRET = re.compile(r"(?i)\b(sig|signature|password|pwd|secret|accountkey|sharedaccesskey|token)=[^&;\s]*")
+_WORKSPACE = re.compile(
+    r"(?:databricks|unitycatalog|dbfs)://(?P<host>[^/:;?@.]+\.[^/:;?@]*databricks[^/:;?@]*)", re.IGNORECASE
+)
+"""A namespace that tells a workspace."""
 
 MountsLike = Union[Mounts, Iterable[Mapping[str, str]]]
 _NO_MOUNTS = Mounts()
@@ -110,7 +114,9 @@ class Naming:
         self._rules = rules
         self._mounts = mounts
         self._workspace = workspace
-        self._metastore = metastore
+        self._home = _workspace_in(f"databricks://{workspace}")
+        # `current_metastore()` gives `azure:westeurope:<id>`, of which names have the id alone.
+        self._metastore = metastore.strip().rpartition(":")[2] if metastore else None
         self._assets: Dict[Tuple[str, str], Asset] = {}
         self._bound = lru_cache(maxsize=2048)(self._bind)
 
@@ -140,12 +146,17 @@ class Naming:
 
     def _locate(self, namespace: str, name: str) -> Location:
         namespace, name = _printable(namespace).strip(), _printable(name)
-        if is_local(namespace):
+        if is_local(namespace) and not self._elsewhere(namespace):
             local = plain_location(namespace, name)
             namespace, name = self._mounts.resolve(local.name) or local
-        if "?" in name and namespace.lower().startswith(PATH_SCHEMES):
-            name = _SIGNED.sub("", name)
+        if ("?" in name or "?" in namespace) and namespace.lower().startswith(PATH_SCHEMES):
+            namespace, name = _SIGNED.sub("", namespace), _SIGNED.sub("", name)
         return Location(self._rules.hosts.canonical(without_credentials(namespace)), name)
+
+    def _elsewhere(self, namespace: str) -> bool:
+        """Whether a namespace tells another workspace, which JDBC reads from: mounts and metastore are not ours."""
+        told = _workspace_in(namespace)
+        return bool(told) and told != self._home and bool(self._home)
 
     def _bind(self, namespace: str) -> _BoundRules:
         """Every rule, bound to the namespace or with the reason why it does not hold there."""
@@ -153,7 +164,11 @@ class Naming:
         if not names_host(namespace):  # the host was among the parameters, or where only the driver finds it
             stripped = self._rules.hosts.canonical(stripped)
         variables: Dict[str, Optional[str]] = {f"param_{key}": value for key, value in parameters.items()}
-        variables.update(namespace=namespace, workspace=self._workspace, metastore=self._metastore)
+        variables.update(
+            namespace=namespace,
+            workspace=_workspace_in(stripped) or self._workspace,
+            metastore=None if self._elsewhere(stripped) else self._metastore,
+        )
         bound: List[Tuple[str, Union[Bound, str]]] = []
         for rule in self._rules.rules:
             try:
@@ -196,10 +211,16 @@ class Naming:
         if len(asset.display_name) > MAX_NAME_BYTES // 4:
             asset = asset._replace(display_name=shortened(asset.display_name))
         if asset.placeholder:
-            source = plain_address(location.namespace)[0][:MAX_NAME_BYTES] or "unknown"
+            source = _SECRET.sub(r"\1=***", plain_address(location.namespace)[0])[:MAX_NAME_BYTES] or "unknown"
             told = {"purview_qualifiedName": asset.name.qualified_name, "original_source": source}
             asset = asset._replace(alternatives=(), attributes=told)
         return asset
+
+
+def _workspace_in(namespace: str) -> str:
+    """The host of the workspace that a namespace tells, "" where it tells none."""
+    told = _WORKSPACE.match(namespace)
+    return "" if told is None else told["host"].lower()
 
 
 def _outcome(rule: Bound, name: str) -> Outcome:
@@ -225,7 +246,7 @@ def _printable(text: str) -> str:
 def _placeholder(namespace: str, name: str) -> Asset:
     """A stand-in for a dataset that no rule knows; it says so, and is never looked for under another name."""
     stripped, parameters = plain_address(namespace)
-    pieces = [stripped.rstrip("/"), parameters.get("database", "")]
+    pieces = [_SECRET.sub(r"\1=***", stripped).rstrip("/"), parameters.get("database", "")]
     query = split_query(name)
     told = name if query is None else query[0] + query_label(query[1])
     pieces.append(_SECRET.sub(r"\1=***", told).strip("/"))

@@ -27,13 +27,15 @@ class Hosts:
     """
 
     def __init__(self, aliases: Mapping[str, str]) -> None:
-        """Raises `ValueError` for a value with a `*` that its key does not have, or more than one."""
+        """Raises `ValueError` for an address, and for a `*` in a value that its key does not have, or more than one."""
         self._aliases = dict(aliases)
         self._exact: Dict[str, str] = {}
         self._patterns: List[Tuple[Pattern[str], str]] = []
         for alias, host in aliases.items():
             if alias.count("*") > 1 or host.count("*") > alias.count("*"):
                 raise ValueError(f"{alias!r}: {host!r}: a '*' may stand once in each, in the value only if in the key")
+            if "://" in alias or "://" in host:
+                raise ValueError(f"{alias!r}: {host!r}: these are hosts, without a scheme such as 'https://'")
             if "*" in alias:
                 pattern = re.escape(alias.lower()).replace(re.escape("*"), "(.+)")
                 self._patterns.append((re.compile(pattern + r"$"), host))
