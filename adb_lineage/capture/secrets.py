@@ -9,9 +9,10 @@ _KEY = (r"(?:[\w.\-]*(?:password|passwd|passphrase|pwd|secret|token|access[_-]?k
 # `'password' = 'x'`, `password "x"`, `OPTIONS (sas => 'x')`: a key, perhaps quoted, then a quoted value
 _QUOTED = re.compile(rf"""(?ix)((?<![\w.\-])(?P<open>['"`]?){_KEY}(?P=open)\s*(?:=>|[=:,]|\s)\s*)
                           (?P<quote>['"])(?:\\.|(?!(?P=quote)).)*(?:(?P=quote)|\Z)""", re.DOTALL)
-# `;password=x;` in a JDBC URL or connection string, `?sig=x&`
-_BARE = re.compile(rf"(?i)((?<![\w.\-])(?:{_KEY}|sig)\s*=\s*)(?!['\"])[^;&\s'\")]+")
-_USER_INFO = re.compile(r"(://[^/\s:@'\"]*:)[^/\s@'\"]+@")
+# `;password=x;` in a JDBC URL or connection string, `?sig=x&`; in SQL Server's braces a value may have semicolons
+_BARE = re.compile(rf"(?i)((?<![\w.\-])(?:{_KEY}|sig)\s*=\s*)(?!['\"])(?:\{{[^{{}}\n]*\}}|[^;&\s'\")]+)")
+# A key of S3's may have a slash; what follows a port is none.
+_USER_INFO = re.compile(r"(://[^/\s:@'\"]*:)(?:[^/\s@'\"]+|(?!\d+(?:[/,;?]|$))[^\s@'\",]{1,256})@")
 
 
 def without_secrets(text: str) -> str:

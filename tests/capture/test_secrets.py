@@ -17,6 +17,8 @@ SECRET = "hunter2/+=="
     f"jdbc:sqlserver://h:1433;user=u;password={SECRET};encrypt=true",
     f"wasbs://c@a.blob.core.windows.net/p?sv=1&sig={SECRET}&se=2",
     f"Endpoint=sb://n/;SharedAccessKeyName=r;SharedAccessKey={SECRET}",
+    f"jdbc:sqlserver://h:1433;password={{a;{SECRET} b}};encrypt=true",
+    f"create table t location 's3a://AKIA:{SECRET}@bucket/x'",
     f"mongodb://user:{SECRET.replace('/', '_')}@host/db",
     f"set spark.hadoop.fs.azure.account.key.a.dfs.core.windows.net={SECRET}",
     f"SET fs.azure.sas.c.a.blob.core.windows.net = '{SECRET}'",
@@ -37,6 +39,7 @@ def test_a_secret_is_masked(text):
     "select sum(amount) from t where key = 'a' group by id",
     "create table tokens (secret_id long, name string) using parquet location 'abfss://c@a/p'",
     "select 'abfss://lake@acct.dfs.core.windows.net/a:b@c'",
+    "select 'https://h:443/a@b'",
 ])
 def test_other_text_stays(text):
     assert without_secrets(text) == text
