@@ -88,6 +88,18 @@ def test_a_process_that_ran_often_is_written_once_with_its_newest_run(delivery, 
     assert rows["r3"]["delivery_reason"] == "written with the newer run r9"
 
 
+def test_without_any_file_events_are_delivered_from_memory(tmp_path, server, record, clock):
+    (tmp_path / "file").write_text("not a folder")
+    outbox = Outbox(str(tmp_path / "file" / "outbox.db"), clock=clock)
+    delivery = make(outbox, server, record, clock)
+    outbox.append(event("newer", at="2026-03-01T12:00:00Z"))
+    drain(delivery, clock, outbox)
+    assert said(record)["newer"]["delivery"] == "delivered" and "job/in->out" in server.entities
+    outbox.append(event("older", at="2026-03-01T11:00:00Z"))
+    drain(delivery, clock, outbox)
+    assert said(record)["older"]["delivery_reason"] == "a newer run of it was written before"
+
+
 def test_an_older_run_that_comes_later_does_not_take_the_place_of_a_newer_one(delivery, outbox, server, record, clock):
     outbox.append(event("new", at="2026-03-01T12:00:00Z"))
     drain(delivery, clock, outbox)
