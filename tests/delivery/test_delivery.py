@@ -415,6 +415,38 @@ def test_what_was_taken_when_the_worker_stumbled_is_delivered_after_all(outbox, 
     assert said(record)["r"]["delivery"] == "delivered"
 
 
+def test_what_memory_keeps_does_not_wait_for_acknowledgements_that_a_full_disk_refuses(
+    outbox, server, record, clock, monkeypatch
+):
+    delivery = make(outbox, server, record, clock)
+    outbox.append(event("before"))
+    stores = (outbox._inbox, outbox._work, outbox._lease)
+    writes = [(store, name) for store in stores for name in ("append", "take", "settle", "hold")]
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    taken = outbox._work.take
+
+    def last(*arguments, **more):
+        found = taken(*arguments, **more)
+        for store, name in writes:
+            monkeypatch.setattr(store, name, full)
+        return found
+
+    monkeypatch.setattr(outbox._work, "take", last)
+    delivery.run_once()
+    outbox.append(event("after", job="other"))
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            delivery.run_once()
+    assert said(record)["after"]["delivery"] == "delivered" and "other/in->out" in server.entities
+    assert outbox.counts()["taken"] == 1
+    monkeypatch.undo()
+    drain(delivery, clock, outbox)
+    assert outbox.counts()["delivered"] == 2
+
+
 def test_giving_back_is_owed_while_the_file_does_not_take_it(outbox, server, record, clock, monkeypatch):
     delivery = make(outbox, server, record, clock, hold_bytes=0)
     broken = [True]
