@@ -226,6 +226,16 @@ def test_damaged_lines_are_kept_for_a_person_and_the_others_delivered(driver, tm
     assert (tmp_path / "spool" / faulty).read_bytes() == b"[1]\n" + deep + b'{"x": \xff}\n{"torn": "en\n'
 
 
+def test_a_file_that_can_t_be_read_does_not_hold_up_the_others(driver, tmp_path):
+    unreadable = tmp_path / "spool" / "20200101T000000-other-1.ndjson"
+    unreadable.mkdir(parents=True)
+    spool.Spool(str(tmp_path / "spool")).write([event("a")])
+    one = driver("one").work(60)
+    assert one.outbox.counts()["delivered"] == 1
+    assert unreadable.exists(), "and it is left to others"
+    assert "IsADirectoryError" in one.delivery.status()["spool_trouble"]
+
+
 def test_what_the_size_bound_dropped_stays_in_the_spool(tmp_path, server, clock):
     one = Driver(tmp_path, "one", server, clock, spool_runs=10)
     one.outbox.close()
