@@ -184,7 +184,7 @@ def read(path: str) -> Iterator[Line]:
                 continue
             try:
                 event = json.loads(text)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:  # RecursionError: a thousand brackets, say
                 yield Line(number, text, {}, f"no JSON: {error}")
                 continue
             if isinstance(event, dict):

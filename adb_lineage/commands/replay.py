@@ -4,7 +4,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Sequence, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Iterator, List, Mapping, Sequence, Tuple
 
 if TYPE_CHECKING:
     from adb_lineage.delivery import Delivery
@@ -65,21 +65,37 @@ def run(arguments: argparse.Namespace) -> int:
         _wait(delivery, outbox, arguments.timeout)
         states = {info.run_id: info for info in outbox.runs(limit=10**9)}
         found = list(dict.fromkeys(run_id for run_ids in runs.values() for run_id in run_ids))
-        left = [states[run_id] for run_id in found if run_id in states and states[run_id].state != "delivered"]
-        for info in left:
-            print(f"{info.run_id}  {info.state}: {info.why or delivery.status()['why'] or 'not delivered yet'}",
-                  file=sys.stderr)
+        left: Dict[str, str] = {}
+        for run_id in found:
+            info = states.get(run_id)
+            if info is None:
+                lost = _lost(record.row(run_id))
+                if lost:
+                    left[run_id] = lost
+            elif info.state != "delivered":
+                left[run_id] = f"{info.state}: {info.why or delivery.status()['why'] or 'not delivered yet'}"
+        for run_id, why in left.items():
+            print(f"{run_id}  {why}", file=sys.stderr)
         print(f"{len(files)} files, {events} events{f' ({bad} lines are no events)' if bad else ''}, "
               f"{len(found)} runs: {len(found) - len(left)} arrived, {len(left)} not")
         if arguments.delete:
-            _delete({path: run_ids for path, run_ids in runs.items() if not faults[path]},
-                    {info.run_id for info in left})
+            _delete({path: run_ids for path, run_ids in runs.items() if not faults[path]}, set(left))
         return 1 if left or bad else 0
     finally:
         delivery.stop(1.0)
         outbox.close()
         catalog.close()
         record.close()
+
+
+def _lost(row: Mapping[str, Any]) -> str:
+    """Why a run that the outbox no longer has did not arrive, by its record; empty when it did.
+
+    The outbox makes room by delivered runs first, but by others, too: with many files at once for one.
+    """
+    if row.get("delivery") in ("delivered", "skipped"):
+        return ""
+    return f"gone: {row.get('delivery_reason') or 'nothing tells that it arrived'}"
 
 
 def _files(paths: List[str]) -> List[str]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import suppress
-from typing import Any, Dict, Iterable, Iterator, List, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 from adb_lineage import spool
 from adb_lineage.delivery.options import DeliveryOptions
@@ -34,6 +34,7 @@ class Spooling:
         self._next_load = clock.monotonic()
         self._unnoted: List[Tuple[str, List[Token]]] = []
         """Files that we wrote and that the outbox does not know of yet, because it did not take a note of them."""
+        self._unread: Optional[OSError] = None
         self.written = 0
         """Runs that this process spooled."""
 
@@ -53,29 +54,41 @@ class Spooling:
             self.load()
         self._write_if_due(failing)
         self.sweep()
+        if self._unread is not None:  # to be told until it is tried again
+            raise self._unread.with_traceback(None)
         return True
 
     def load(self) -> int:
-        """Bring in what other drivers left; how many events."""
+        """Bring in what other drivers left; how many events. A file that can't be read does not hold up the others."""
         loaded = 0
+        self._unread = None
         for path in self._spool.claim():
-            run_ids: Dict[str, None] = {}
-            events: List[Dict[str, Any]] = []
-            faulty: List[str] = []
-            for line in spool.read(path):
-                if line.fault:
-                    faulty.append(line.text)
-                    continue
-                events.append(line.event)
-                if len(events) == _IMPORT_EVENTS:
-                    run_ids.update(dict.fromkeys(self._append(events, faulty)))
-                    loaded += len(events)
-                    events = []
-            run_ids.update(dict.fromkeys(self._append(events, faulty)))
-            loaded += len(events)
-            if faulty:
-                self._spool.keep_faulty(path, faulty)
-            self._outbox.loaded(path, list(run_ids))
+            try:
+                loaded += self._load(path)
+            except OSError as error:
+                self._unread = error
+                self._spool.unclaim(path)  # another driver's user may be allowed to
+        return loaded
+
+    def _load(self, path: str) -> int:
+        loaded = 0
+        run_ids: Dict[str, None] = {}
+        events: List[Dict[str, Any]] = []
+        faulty: List[str] = []
+        for line in spool.read(path):
+            if line.fault:
+                faulty.append(line.text)
+                continue
+            events.append(line.event)
+            if len(events) == _IMPORT_EVENTS:
+                run_ids.update(dict.fromkeys(self._append(events, faulty)))
+                loaded += len(events)
+                events = []
+        run_ids.update(dict.fromkeys(self._append(events, faulty)))
+        loaded += len(events)
+        if faulty:
+            self._spool.keep_faulty(path, faulty)
+        self._outbox.loaded(path, list(run_ids))
         return loaded
 
     def sweep(self) -> None:

@@ -180,9 +180,7 @@ class Delivery:
         self._tend_spool(failing=bool(self._pace.why))
         if blocked:
             return min(blocked, self._options.poll_seconds)
-        while self._owed:  # acknowledgements that the outbox did not take the last time
-            self._owed[0]()
-            self._owed.pop(0)
+        unpaid = self._pay()
         self._busy_since = self._clock.monotonic()
         try:
             taken = self._collect_and_deliver()
@@ -193,6 +191,8 @@ class Delivery:
         finally:
             self._busy_since = None
             self._progress.set()
+        if unpaid is not None:
+            raise unpaid
         if taken:
             return 0.0
         if self._clock.monotonic() - self._tidied >= _TIDY_SECONDS:
@@ -381,6 +381,17 @@ class Delivery:
         except (sqlite3.Error, OSError) as error:
             self._fault = _words(error)
             self._owed.append(action)
+
+    def _pay(self) -> Optional[Exception]:
+        """Make the acknowledgements that the outbox did not take; why it still does not. What memory keeps, on a disk
+        that is full say, must not wait for that."""
+        try:
+            while self._owed:
+                self._owed[0]()
+                self._owed.pop(0)
+        except (sqlite3.Error, OSError) as error:
+            return error
+        return None
 
     def _blocked_seconds(self) -> float:
         """How long the one who delivers, here or in another process, waits for the catalog."""

@@ -98,7 +98,10 @@ def unseal(body: bytes) -> Dict[str, Any]:
         text = zlib.decompress(body[1:]) if body[:1] == _ZLIB else body[1:]
     except zlib.error as error:
         raise ValueError(f"a stored event is damaged: {error}") from error
-    event = json.loads(text)
+    try:
+        event = json.loads(text)
+    except RecursionError as error:  # it was stored from a place with a shorter stack
+        raise ValueError(f"a stored event is nested too deeply to be read: {error}") from error
     if not isinstance(event, dict):
         raise ValueError("a stored event is damaged: it is no JSON object")
     return event

@@ -178,7 +178,14 @@ class Outbox:
 
     def marks(self, keys: Sequence[str]) -> Dict[str, float]:
         """High-water marks that `settle` left; unknown keys are absent."""
-        return self._work.marks(keys)
+        if not self._in_memory:
+            return self._work.marks(keys)
+        # What memory kept must not wait for a file that can't be opened.
+        found: Dict[str, float] = {}
+        for marks in self._each(lambda store: store.marks(keys)).values():
+            for key, value in marks.items():
+                found[key] = max(value, found.get(key, value))
+        return found
 
     def join(self, owner: str) -> None:
         """Be counted among those on this driver who may deliver."""

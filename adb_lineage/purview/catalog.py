@@ -10,6 +10,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 from adb_lineage.assets import Asset, AssetName, part_of
 from adb_lineage.errors import AdbLineageError
 from adb_lineage.purview import types
+from adb_lineage.purview.answers import Refused
 from adb_lineage.purview.auth import TokenSource
 from adb_lineage.purview.client import Http, PooledAtlasClient
 from adb_lineage.purview.clock import Clock, SystemClock
@@ -177,9 +178,13 @@ class PurviewCatalog:
             old.update((name, row.guid) for name, row in there.items() if name not in names)
             ahead = [(process, number + 1) for name, (process, number) in parts.items() if name in there]
         if old:
-            self.client.delete_guids(list(old.values()))
-            self.state.unrecord(old)
             report.requests += 1
+            try:
+                self.client.delete_guids(list(old.values()))
+            except Refused as failure:  # what was written is there all the same; the next write tries again
+                log.info("old parts stay: %s", failure)
+                return
+            self.state.unrecord(old)
 
     def link(self, links: Sequence[Tuple[AssetName, AssetName]]) -> None:
         """Link locations to the tables on them, by the names that the catalog has; links that are there cost nothing.

@@ -25,7 +25,16 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError
 
 from adb_lineage._version import __version__
-from adb_lineage.purview.answers import Answer, AnswerError, Refused, error, may_be_content, parse, redact
+from adb_lineage.purview.answers import (
+    Answer,
+    AnswerError,
+    NotAllowed,
+    Refused,
+    error,
+    may_be_content,
+    parse,
+    redact,
+)
 from adb_lineage.purview.auth import TokenSource
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.options import PurviewOptions
@@ -37,6 +46,7 @@ Params = Mapping[str, Any]
 PAGE = 1000
 _PIECE = 1 << 10
 """Bytes that are read at once. Unpacked they may be a thousand times as many, and a read ends only when it has them."""
+_MEND = "the question holds nothing of ours: correct the endpoint, or see what answers for the catalog on the way"
 GUIDS_A_CALL = 150
 """`GET entity/bulk?guid=…` breaks at 194 guids in Purview: its URL limit is about 8 KB."""
 
@@ -239,8 +249,11 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
 
     def typedefs(self) -> Dict[str, Any]:
         """All type definitions. An answer without any is none: every account has the base types."""
-        body = self._ask("GET", f"{self.endpoint_url}/types/typedefs")
-        if not body.get("entityDefs"):
+        try:
+            body = self._ask("GET", f"{self.endpoint_url}/types/typedefs")
+        except Refused as failure:
+            raise NotAllowed(failure.answer, _MEND) from failure
+        if not _objects(body.get("entityDefs"), "types/typedefs"):
             raise error(Answer(200, "no-types", "the list of types is empty", call="GET types/typedefs"))
         return body
 
@@ -269,7 +282,11 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
             if self._options.collection:
                 params["collectionId"] = self._options.collection
         body = self._ask("POST", f"{self.endpoint_url}/entity/bulk", params, {"entities": list(entities)}, patience)
-        return {key: body.get(key) or {} for key in ("guidAssignments", "mutatedEntities")}
+        result = {key: body.get(key) or {} for key in ("guidAssignments", "mutatedEntities")}
+        _objects(list(result.values()), "entity/bulk")
+        for headers in result["mutatedEntities"].values():
+            _objects(headers, "entity/bulk")
+        return result
 
     def lookup_url(self, type_name: str, qualified_names: Sequence[str], relationships: bool = False) -> str:
         """URL that asks for entities of one type by their qualified names."""
@@ -302,6 +319,8 @@ class PooledAtlasClient(PooledHttp, AtlasClient):
         except AnswerError as failure:
             # One guid that is not there fails the whole call.
             gone = failure.answer.status == 404 and failure.answer.code.startswith("ATLAS-404")
+            if isinstance(failure, Refused) and not gone:
+                raise NotAllowed(failure.answer, _MEND) from failure
             if not gone and (not may_be_content(failure) or len(guids) == 1):
                 raise
             if len(guids) == 1:
@@ -375,7 +394,15 @@ def _patience(asked: Sequence[str]) -> Patience:
 def _entities(body: Mapping[str, Any]) -> List[Dict[str, Any]]:
     entities = body.get("entities") or []
     # One report says that the list may come as a map.
-    return list(entities.values()) if isinstance(entities, dict) else list(entities)
+    return _objects(list(entities.values()) if isinstance(entities, dict) else entities, "entity/bulk")
+
+
+def _objects(value: Any, call: str) -> List[Dict[str, Any]]:
+    """A list of objects, as it should be in an answer. Another program's answer would cost runs as if they were bad."""
+    objects = value or []
+    if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
+        raise error(Answer(200, "not-json", f"an answer of another shape: {str(value)[:80]}", call=call))
+    return objects
 
 
 def _network_code(failure: Exception) -> str:

@@ -261,7 +261,8 @@ _MENDS = {
     "read": "give the identity a role on a collection: Data Reader to read, Data Curator to write",
     "typedefs": "type definitions belong to the whole account: let somebody who is Data Curator on the root collection "
     "run `adb-lineage doctor` once",
-    "write": "give the identity the role Data Curator on the collection that assets are written to",
+    "write": "give the identity the role Data Curator on the collection that assets are written to; `collection` is "
+    "its six-letter name, not the one that is shown",
     "delete": "give the identity the role Data Curator on the collection that assets are written to",
 }
 

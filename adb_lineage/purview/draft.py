@@ -80,11 +80,14 @@ class Draft:
         """Whether an item is a stand-in of its asset's real type."""
         return one.name in self._assets and self._assets[one.name][1]
 
-    def make_generic(self, one: Item, answer: Answer) -> List[Item]:
-        """The account does not let us create this type after all: a stand-in of the custom type takes its place, here
-        and, for a while, for other assets of the type. The items to be sent for it."""
+    def note_untyped(self, type_name: str, answer: Answer) -> None:
+        """For a while no other stand-in of this type is tried."""
+        self._state.set_note(_note(type_name), str(answer), self._now)
+
+    def make_generic(self, one: Item) -> List[Item]:
+        """The account does not let us create this type after all: a stand-in of the custom type takes its place. The
+        items to be sent for it."""
         asset, _ = self._assets.pop(one.name)
-        self._state.set_note(_note(asset), str(answer), self._now)
         for name in [one.name, *(n for n, i in self.items.items() if i.facts.get("table") == list(one.name))]:
             del self.items[name]
         before = set(self.items)
@@ -126,7 +129,7 @@ class Draft:
             return False
         type_name = asset.name.type_name
         if type_name not in self._refused_types:
-            note = self._state.note(_note(asset))
+            note = self._state.note(_note(type_name))
             self._refused_types[type_name] = note is not None and 0 <= self._now - note[1] < TYPED_REFUSED_SECONDS
         return not self._refused_types[type_name]
 
@@ -178,5 +181,5 @@ class Draft:
         return placeholders.reference(self._renamed[name]) if name in self._renamed else reference
 
 
-def _note(asset: Asset) -> str:
-    return f"typed refused: {asset.name.type_name}"
+def _note(type_name: str) -> str:
+    return f"typed refused: {type_name}"

@@ -7,12 +7,22 @@ once, so a process that dies half-way continues where it was: an upsert that is 
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
+from functools import partial
+from typing import Any, Callable, Dict, Iterable, List, Mapping, Optional, Sequence, Set, Tuple
 
 from adb_lineage.assets import Asset, AssetName
 from adb_lineage.errors import RetryLater
 from adb_lineage.purview import payload, plan
-from adb_lineage.purview.answers import Answer, AnswerError, Refused, TooMuch, Unavailable, may_be_content
+from adb_lineage.purview.answers import (
+    Answer,
+    AnswerError,
+    NotAllowed,
+    Refused,
+    TooMuch,
+    Unavailable,
+    error,
+    may_be_content,
+)
 from adb_lineage.purview.client import PooledAtlasClient
 from adb_lineage.purview.clock import Clock
 from adb_lineage.purview.draft import Draft
@@ -28,6 +38,8 @@ from adb_lineage.purview.types import TypeBook, TypesReport
 log = logging.getLogger("adb_lineage.purview")
 
 SUSPECTS_BEFORE_WE_STOP = 3
+REFUSED_LIKE_ALL = 3
+"""Refusals, one like the other and nothing else, that say more about the way than about each of the entities."""
 SEEN_EVERY = 3_600.0
 _MISSING_REFERENCE = "ATLAS-404-00-00A"
 _UNKNOWN_TYPE = "ATLAS-400-00-014"
@@ -49,6 +61,8 @@ class Writer:
         self._state = state
         self._clock = clock
         self._size = CallSize(options.bulk_entities, options.bulk_entities_cap, options.bulk_bytes)
+        self.sample: Optional[Item] = None
+        """An entity that stands alone, as this process last saw it accepted."""
 
     def write(
         self,
@@ -95,6 +109,7 @@ class _Write:
     """One call of `Writer.write`."""
 
     def __init__(self, writer: Writer, draft: Draft, book: TypeBook, trusts_types: bool) -> None:
+        self._writer = writer
         self._client, self._resolver = writer._client, writer._resolver
         self._options, self._state, self._clock = writer._options, writer._state, writer._clock
         self._size = writer._size
@@ -104,6 +119,8 @@ class _Write:
         self._known: Dict[AssetName, Written] = {}
         self._suspects: List[Tuple[Item, AnswerError]] = []
         self._deferred: List[Item] = []
+        self._verdicts: List[Tuple[Answer, Callable[[], None]]] = []
+        """Refusals, and how to keep them in mind, that may yet turn out to be meant for all that we send."""
         self._accepted = 0
         self._resent: Set[AssetName] = set()
 
@@ -120,6 +137,10 @@ class _Write:
                 self._send(now)
             self._judge()
             waiting, self._deferred = payload.ordered(self._deferred), []
+        if self._verdicts and self._is_meant_for_all():
+            raise NotAllowed(self._verdicts[0][0], "it takes nothing at all that we send: correct `collection` (its "
+                             "six-letter name) or the endpoint, or see what answers for the catalog on the way")
+        self._keep_verdicts()
 
     def _choose(self) -> List[Item]:
         now = self._clock.time()
@@ -192,7 +213,12 @@ class _Write:
     def _call(self, items: Sequence[Item], patience: Patience) -> None:
         entities, guids = payload.call(items, self._draft.dropped)
         result = self._client.upsert(entities, patience)
+        if not any(result.values()):  # some other program's object: an accepted entity has its guid in the answer
+            said = "an answer that says nothing of what was sent"
+            raise error(Answer(200, "not-json", said, self._client.http.last_request_id, call="POST entity/bulk"))
         self._accepted += len(items)
+        alone = (one for one in items if one.kind == "entity" and not one.refers)
+        self._writer.sample = next(alone, self._writer.sample)
         self._absorb(items, guids, result)
 
     def _without_deferred(self, items: Sequence[Item]) -> List[Item]:
@@ -258,7 +284,8 @@ class _Write:
                 return
         if self._draft.can_be_generic(one):
             log.info("%s can't be created: %s", one.name.type_name, answer)
-            items = self._draft.make_generic(one, answer)
+            items = self._draft.make_generic(one)
+            self._blame(answer, partial(self._draft.note_untyped, one.name.type_name, answer))
             self._known.update(self._state.written(item.name for item in items))
             for item in payload.ordered(items):
                 self._send([item])
@@ -283,10 +310,39 @@ class _Write:
 
     def _refuse(self, one: Item, answer: Answer) -> None:
         self._draft.refuse(one, answer)
-        self._state.refuse(one.name, one.content, answer._asdict(), self._clock.time())
+        self._blame(answer, partial(self._state.refuse, one.name, one.content, answer._asdict(), self._clock.time()))
+
+    def _blame(self, answer: Answer, keep_in_mind: Callable[[], None]) -> None:
+        self._verdicts.append((answer, keep_in_mind))
+        self._judge_if_possible()
+
+    def _keep_verdicts(self) -> None:
+        verdicts, self._verdicts = self._verdicts, []
+        for _, keep_in_mind in verdicts:
+            keep_in_mind()
+
+    def _is_meant_for_all(self) -> bool:
+        """Whether the refusals are about something that all entities share, a wrong collection say.
+
+        So it is when everything is refused alike, also what was taken before, where there is such a thing.
+        """
+        first = self._verdicts[0][0]
+        if self._accepted or any(answer[:2] != first[:2] for answer, _ in self._verdicts):
+            return False
+        many = len(self._verdicts) >= REFUSED_LIKE_ALL
+        if self._writer.sample is not None and not many:  # the way was free a while ago
+            return False
+        sample = self._sample()
+        if sample is None:
+            return many
+        failure = self._refusal_of(sample)
+        if failure is not None and not isinstance(failure, Refused):
+            raise failure
+        return failure is not None and failure.answer[:2] == first[:2]
 
     def _judge_if_possible(self) -> None:
-        if self._suspects and self._accepted:
+        if self._accepted:
+            self._keep_verdicts()
             self._judge()
 
     def _judge(self) -> None:
@@ -296,7 +352,8 @@ class _Write:
         """
         if not self._suspects:
             return
-        if not self._accepted and not self._probe():
+        sample = None if self._accepted else self._sample()
+        if not self._accepted and (sample is None or self._refusal_of(sample) is not None):
             failure = self._suspects[0][1]
             raise self._client.http.governor.away(failure) if isinstance(failure, Unavailable) else failure
         suspects, self._suspects = self._suspects, []
@@ -311,18 +368,20 @@ class _Write:
                 else:
                     raise
 
-    def _probe(self) -> bool:
-        """Whether the catalog takes an entity that it took before."""
-        for name in self._draft.report.unchanged:
-            one = self._draft.items[name]
-            if one.entity and one.kind != "column":
-                entities, _ = payload.call([one], self._draft.dropped)
-                try:
-                    self._client.upsert(entities, Patience.LAST_WORD)
-                except AnswerError:
-                    return False
-                return True
-        return False
+    def _sample(self) -> Optional[Item]:
+        """An entity that the catalog took before; one that needs no other, if there is such a one."""
+        items = [self._draft.items[name] for name in self._draft.report.unchanged]
+        known = [one for one in items if one.entity and one.kind != "column"]
+        return min(known, key=lambda one: len(one.refers)) if known else self._writer.sample
+
+    def _refusal_of(self, one: Item) -> Optional[AnswerError]:
+        """Why the catalog does not take an entity that it took before; None where it does."""
+        entities, _ = payload.call([one], self._draft.dropped)
+        try:
+            self._client.upsert(entities, Patience.LAST_WORD)
+        except AnswerError as failure:
+            return failure
+        return None
 
 
 def _is_whole(one: Item, entity: Optional[Mapping[str, Any]], dropped: Set[AssetName]) -> bool:

@@ -88,6 +88,18 @@ def test_a_process_that_ran_often_is_written_once_with_its_newest_run(delivery, 
     assert rows["r3"]["delivery_reason"] == "written with the newer run r9"
 
 
+def test_without_any_file_events_are_delivered_from_memory(tmp_path, server, record, clock):
+    (tmp_path / "file").write_text("not a folder")
+    outbox = Outbox(str(tmp_path / "file" / "outbox.db"), clock=clock)
+    delivery = make(outbox, server, record, clock)
+    outbox.append(event("newer", at="2026-03-01T12:00:00Z"))
+    drain(delivery, clock, outbox)
+    assert said(record)["newer"]["delivery"] == "delivered" and "job/in->out" in server.entities
+    outbox.append(event("older", at="2026-03-01T11:00:00Z"))
+    drain(delivery, clock, outbox)
+    assert said(record)["older"]["delivery_reason"] == "a newer run of it was written before"
+
+
 def test_an_older_run_that_comes_later_does_not_take_the_place_of_a_newer_one(delivery, outbox, server, record, clock):
     outbox.append(event("new", at="2026-03-01T12:00:00Z"))
     drain(delivery, clock, outbox)
@@ -401,6 +413,38 @@ def test_what_was_taken_when_the_worker_stumbled_is_delivered_after_all(outbox, 
             delivery.run_once()
     drain(delivery, clock, outbox)
     assert said(record)["r"]["delivery"] == "delivered"
+
+
+def test_what_memory_keeps_does_not_wait_for_acknowledgements_that_a_full_disk_refuses(
+    outbox, server, record, clock, monkeypatch
+):
+    delivery = make(outbox, server, record, clock)
+    outbox.append(event("before"))
+    stores = (outbox._inbox, outbox._work, outbox._lease)
+    writes = [(store, name) for store in stores for name in ("append", "take", "settle", "hold")]
+
+    def full(*_, **__):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    taken = outbox._work.take
+
+    def last(*arguments, **more):
+        found = taken(*arguments, **more)
+        for store, name in writes:
+            monkeypatch.setattr(store, name, full)
+        return found
+
+    monkeypatch.setattr(outbox._work, "take", last)
+    delivery.run_once()
+    outbox.append(event("after", job="other"))
+    for _ in range(2):
+        with pytest.raises(sqlite3.OperationalError, match="full"):
+            delivery.run_once()
+    assert said(record)["after"]["delivery"] == "delivered" and "other/in->out" in server.entities
+    assert outbox.counts()["taken"] == 1
+    monkeypatch.undo()
+    drain(delivery, clock, outbox)
+    assert outbox.counts()["delivered"] == 2
 
 
 def test_giving_back_is_owed_while_the_file_does_not_take_it(outbox, server, record, clock, monkeypatch):

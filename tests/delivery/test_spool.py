@@ -216,13 +216,24 @@ def test_delivering_a_spool_twice_changes_nothing(driver, tmp_path, server):
 
 def test_damaged_lines_are_kept_for_a_person_and_the_others_delivered(driver, tmp_path):
     path = spool.Spool(str(tmp_path / "spool")).write([event("a"), event("b", job="b")])
+    deep = b"[" * 100_000 + b"\n"
     with open(path, "ab") as file:
-        file.write(b'\n[1]\n{"x": \xff}\n' + json.dumps(event("c", job="c")).encode() + b"\n" + b'{"torn": "en')
+        file.write(b"\n[1]\n" + deep + b'{"x": \xff}\n' + json.dumps(event("c", job="c")).encode() + b'\n{"torn": "en')
     one = driver("one").work(60)
     assert one.outbox.counts()["delivered"] == 3
     (faulty,) = listed(tmp_path)
     assert faulty.endswith(".faulty")
-    assert (tmp_path / "spool" / faulty).read_bytes() == b'[1]\n{"x": \xff}\n{"torn": "en\n'
+    assert (tmp_path / "spool" / faulty).read_bytes() == b"[1]\n" + deep + b'{"x": \xff}\n{"torn": "en\n'
+
+
+def test_a_file_that_can_t_be_read_does_not_hold_up_the_others(driver, tmp_path):
+    unreadable = tmp_path / "spool" / "20200101T000000-other-1.ndjson"
+    unreadable.mkdir(parents=True)
+    spool.Spool(str(tmp_path / "spool")).write([event("a")])
+    one = driver("one").work(60)
+    assert one.outbox.counts()["delivered"] == 1
+    assert unreadable.exists(), "and it is left to others"
+    assert "IsADirectoryError" in one.delivery.status()["spool_trouble"]
 
 
 def test_what_the_size_bound_dropped_stays_in_the_spool(tmp_path, server, clock):

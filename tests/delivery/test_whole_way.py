@@ -320,6 +320,22 @@ def test_replay_deletes_only_files_of_which_nothing_would_be_lost(driver, tmp_pa
     assert (whole.exists(), torn.exists(), os.path.exists(old.outbox.path)) == (False, True, True)
 
 
+def test_replay_does_not_count_as_arrived_what_found_no_room(driver, tmp_path):
+    some = list(events(60, 1))
+    for event in some:
+        event["run"]["facets"]["custom"] = {"bytes": os.urandom(15_000).hex()}
+    files = [write_events(tmp_path / f"{number}.ndjson", some[60 * number:60 * number + 60]) for number in (0, 1)]
+    one = driver()
+    one.close()
+    gone = command(one, "replay", *files, "--delete", "--timeout", "0", ADB_LINEAGE_ENDPOINT="http://127.0.0.1:9",
+                   ADB_LINEAGE_OUTBOX_BYTES="1048576")
+    assert gone.returncode == 1 and "60 runs: 0 arrived, 60 not" in gone.stdout
+    assert "gone: dropped: the outbox is over its bound of 1048576 bytes" in gone.stderr
+    assert all(os.path.exists(file) for file in files)
+    assert "60 runs: 60 arrived, 0 not" in command(one, "replay", *files, "--delete").stdout
+    assert not any(os.path.exists(file) for file in files)
+
+
 def test_replay_of_a_preview_is_refused(driver, tmp_path):
     path = write_events(tmp_path / "spool.ndjson", list(events(1, 1)))
     result = command(driver(), "replay", path, "--delete", ADB_LINEAGE_MODE="preview")

@@ -9,6 +9,7 @@ import pytest
 
 from adb_lineage.errors import FixNeeded, GiveUp
 from adb_lineage.outbox import Outbox
+from adb_lineage.outbox.envelope import pack
 from adb_lineage.outbox.model import VERSION
 from tests.outbox.events import event, tokens
 
@@ -117,6 +118,19 @@ def test_a_broken_file_is_set_aside_and_work_goes_on(tmp_path, damage):
     again.append(event("more"))
     assert deliver(again) == ["more"]
     assert len([name for name in os.listdir(tmp_path) if name.endswith(aside[0])]) == 1
+
+
+def test_an_event_too_deep_to_be_read_costs_itself_only(tmp_path):
+    outbox = Outbox(str(tmp_path / "outbox.db"))
+    outbox.append(event("deep"))
+    outbox.append(event("flat"))
+    with sqlite3.connect(outbox.path) as connection:  # as it may be stored where the stack is shorter
+        body = pack(b'{"a":' * 100_000 + b"1" + b"}" * 100_000)
+        connection.execute("UPDATE event SET body = ? WHERE run_id = 'deep'", (body,))
+    connection.close()
+    deep, flat = take(outbox)
+    assert deep.events == [] and "nested too deeply" in deep.left_out[0]
+    assert len(flat.events) == 1
 
 
 def test_a_file_that_breaks_while_in_use_is_set_aside_once_by_all_its_users(tmp_path):

@@ -375,6 +375,26 @@ class TestByGuid:
             assert make(server.url).by_guid(["1"]) == [{"guid": "1"}]
 
 
+@pytest.mark.parametrize("code", [400, 402, 406, 410, 421, 451])
+def test_the_types_can_t_be_refused_for_what_we_want_to_write(
+    front: FaultServer, make: Callable[..., PooledAtlasClient], code: int
+) -> None:
+    front.fail(status(code, b"<html>Blocked by policy</html>"))
+    with pytest.raises(FixNeeded, match=f"{code} HTML where JSON belongs: Blocked by policy.*correct the endpoint"):
+        make(front.url).typedefs()
+
+
+@pytest.mark.parametrize("entities", ["x", [None], [["a"]], 7])
+def test_a_list_of_something_else_is_no_answer(
+    front: FaultServer, make: Callable[..., PooledAtlasClient], entities: Any
+) -> None:
+    front.fail(status(200, {"entities": entities, "entityDefs": entities}, times=2))
+    with pytest.raises(RetryLater, match="another shape"):
+        make(front.url).lookup("hive_table", ["q"])
+    with pytest.raises(RetryLater, match="another shape"):
+        make(front.url).typedefs()
+
+
 def test_delete_goes_in_calls_that_fit_the_url(front: FaultServer, make: Callable[..., PooledAtlasClient]) -> None:
     make(front.url).delete_guids([f"{n:036}" for n in range(400)])
     assert len(front.requests()) == 3 and all(len(r.target) < 8_000 for r in front.requests())

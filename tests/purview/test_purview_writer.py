@@ -21,7 +21,7 @@ from purview_world import (
     ref,
 )
 
-from adb_lineage.assets import AssetName, Column
+from adb_lineage.assets import AssetName, Column, part_of
 from adb_lineage.errors import FixNeeded, RetryLater
 from adb_lineage.purview.types import PLACEHOLDER, PLACEHOLDER_COLUMN
 
@@ -145,6 +145,76 @@ def test_a_refused_entity_is_tried_again_later(world: World) -> None:
     world.clock.pass_by(3_601)
     assert len(catalog.write([*containers(), process("p", [], [], name=None)], []).refused) == 1
     assert len(world.writes()) == 1
+
+
+def test_old_parts_that_may_not_go_do_not_cost_the_run(world: World) -> None:
+    catalog = world.client()
+    parts = [part_of(process_name("p").qualified_name, number) for number in (1, 2)]
+    written = [process(name.rpartition("/")[2], [], []) for name in parts]
+    assert catalog.write([*containers(), *written], []).refused == []
+    world.front.fail(status(400, b"<html>no</html>", fits=lambda request: request.method == "DELETE"))
+    for left in (True, False):
+        assert catalog.write([process("p", [], [], user=str(left))], []).refused == []
+        assert (world.entity(AssetName("databricks_process", parts[1])) is not None) == left
+
+
+class TestEverythingIsRefused:
+    """A wrong collection, say: a mistake in the settings is not the fault of each and every run."""
+
+    def refuse(self, world: World) -> None:
+        answer = {"error": {"code": "InvalidCollection", "message": "no such collection"}}
+        world.front.fail(status(400, answer, times=10**9, fits=is_bulk_write))
+
+    def test_it_waits_for_somebody_and_leaves_no_trace(self, world: World) -> None:
+        catalog = world.client(collection="nobody")
+        self.refuse(world)
+        with pytest.raises(FixNeeded, match="InvalidCollection.*correct `collection`"):
+            deliver(catalog, "p", [lake("in")], [exotic("T")])
+        world.front.faults.clear()
+        report = deliver(catalog, "p", [lake("in")], [exotic("T")])
+        assert report.refused == [] and report.left_out == {}
+        assert report.placeholders[folder("in")] == folder("in")  # not generic: its type was not to blame
+
+    def test_what_was_taken_before_tells_it_from_a_bad_entity(self, world: World) -> None:
+        deliver(world.client(), "p", [lake("in")], [exotic("T")])
+        restarted = world.client(collection="nobody")
+        self.refuse(world)
+        with pytest.raises(FixNeeded, match="InvalidCollection"):
+            deliver(restarted, "q", [lake("in")], [exotic("T")])
+        world.front.faults.clear()
+        world.front.fail(atlas(400, "ATLAS-400-00-01A", times=10**9, fits=poison))
+        report = deliver(world.client(), "poison", [lake("in")], [exotic("T")])
+        assert [refusal.name for refusal in report.refused] == [process_name("poison")]
+
+    def test_many_bad_entities_hold_nobody_up(self, world: World) -> None:
+        catalog = world.client()
+        deliver(catalog, "p", [lake("in")], [exotic("T")])
+        world.front.fail(atlas(400, "ATLAS-400-00-01A", times=10**9, fits=poison))
+        names = [f"poison{number}" for number in range(5)]
+        report = catalog.write([process(name, [], []) for name in names], [])
+        assert [refusal.name for refusal in report.refused] == [process_name(name) for name in names]
+
+
+@pytest.mark.parametrize("answer", [
+    {}, {"status": "ok"}, {"guidAssignments": [1]}, {"mutatedEntities": {"CREATE": [None]}}, {"mutatedEntities": "x"},
+])
+def test_the_object_of_another_program_is_no_acceptance(world: World, answer: Any) -> None:
+    catalog = world.client()
+    world.front.fail(status(200, answer, fits=is_bulk_write))
+    with pytest.raises(RetryLater, match="200 not-json"):
+        deliver(catalog, "p", [lake("in")], [exotic("T")])
+    deliver(catalog, "p", [lake("in")], [exotic("T")])
+    assert world.entity(process_name("p")) is not None
+
+
+def test_the_check_for_what_was_deleted_by_hand_does_not_cost_the_run(world: World) -> None:
+    catalog = world.client()
+    deliver(catalog, "p", [lake("in")], [exotic("T")])
+    world.clock.pass_by(61)
+    world.front.fail(status(400, b"<html>blocked</html>", fits=lambda request: "guid" in dict(request.query)))
+    with pytest.raises(FixNeeded, match="400 HTML where JSON belongs: blocked"):
+        deliver(catalog, "p", [lake("in")], [exotic("T")])
+    assert deliver(catalog, "p", [lake("in")], [exotic("T")]).refused == []
 
 
 @pytest.mark.parametrize(
