@@ -128,6 +128,13 @@ def _if(node: Node, way: Transformation, path: Path) -> Steps:
             yield Step(child, chain(way, TRANSFORMATION), path)
 
 
+def _null_if(node: Node, way: Transformation, path: Path) -> Steps:
+    """What `nullif` becomes in Spark 4.3: a value, unless the condition holds."""
+    condition, value = node.children
+    yield Step(condition, chain(way, CONDITIONAL), ())
+    yield Step(value, chain(way, TRANSFORMATION), path)
+
+
 def _coalesce(node: Node, way: Transformation, path: Path) -> Steps:
     for child in node.children:
         yield Step(child, chain(way, CONDITIONAL), ())
@@ -292,6 +299,7 @@ _RULES: Dict[str, Callable[[Node, Transformation, Path], Steps]] = {
     **dict.fromkeys(("ScalarSubquery", "Exists", "ListQuery", "LateralSubquery"), _nothing),
     "CaseWhen": _case_when,
     "If": _if,
+    "NullIfResult": _null_if,
     "Coalesce": _coalesce,
     "AggregateExpression": _aggregate,
     "PythonUDF": _python_udf,
