@@ -27,7 +27,7 @@ def main(programs: int, start: int) -> int:
             print(f"--- failed: {type(error).__name__}: {str(error)[:300]}\n{program}\n", flush=True)
             return
         totals.update(programs=1, edges=verdict.edges, runs=verdict.runs, missing=len(verdict.missing),
-                      lost=len(verdict.notes))
+                      lost=len(verdict.notes), unsettled=len(verdict.unsettled))
         lines.update(line.split("(")[0].split(".")[-1] for line in program.lines)
         if verdict.missing or verdict.notes:
             print(f"--- missing {verdict.missing} {verdict.notes}\n{program}\n", flush=True)
