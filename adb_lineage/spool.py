@@ -24,7 +24,7 @@ _STAMP = "%Y%m%dT%H%M%S"
 _WAITING = re.compile(r"(?P<base>.+(?<!\.dead)\.ndjson)(?:\.claimed-(?P<since>\d+))?$")
 _DEAD = ".dead.ndjson"
 _PART = ".part"
-_BEGUN = re.compile(r"(?P<base>(?P<stamp>\d{8}T\d{6})-.+\.ndjson)\.part$")
+_BEGUN = re.compile(r"(?P<stamp>\d{8}T\d{6})-.+\.ndjson\.part$")
 
 
 class Line(NamedTuple):
@@ -83,12 +83,13 @@ class Spool:
     def claim(self) -> Iterator[str]:
         """Take the waiting files of others, oldest first, each by renaming it; the new paths."""
         for name in self._names():
-            if _is_left(name, self._clock()):
+            whole = name[:-len(_PART)] if _is_left(name, self._clock()) else name
+            match = _WAITING.match(whole)
+            if f"-{self._driver}-" in name or match is None and whole == name:
+                continue
+            if match is None:  # dead letters, for a person
                 with contextlib.suppress(FileNotFoundError):
-                    self._rename(name, name[:-len(_PART)])
-        for name in self._names():
-            match = _WAITING.match(name)
-            if match is None or f"-{self._driver}-" in name:
+                    self._rename(name, whole)
                 continue
             if match.group("since") and abs(self._clock() - int(match.group("since"))) < _CLAIM_SECONDS:
                 continue
@@ -161,7 +162,10 @@ def local_path(folder: str) -> str:
 def _is_left(name: str, now: float) -> bool:
     """Whether a file that was being written never will be: its lines are whole, but for the last one."""
     match = _BEGUN.match(name)
-    return match is not None and now - calendar.timegm(time.strptime(match["stamp"], _STAMP)) > _CLAIM_SECONDS
+    try:
+        return match is not None and now - calendar.timegm(time.strptime(match["stamp"], _STAMP)) > _CLAIM_SECONDS
+    except ValueError:  # no name of ours
+        return False
 
 
 def files(path: str) -> List[str]:

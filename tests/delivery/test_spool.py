@@ -388,10 +388,14 @@ def test_what_a_killed_driver_had_begun_to_write_is_delivered_an_hour_later(driv
         path = Path(writer.write([event("a"), event("b", job="b")], dead=dead))
         path.write_text(path.read_text()[:-20])
         path.rename(f"{path}.part")
+    foreign = tmp_path / "spool" / "99999999T999999-x.ndjson.part"  # no time of ours
+    foreign.write_text("{}")
     one = driver("one").work(3000)
     assert sum(one.outbox.counts().values()) == 0, "somebody may still be writing it"
     one.work(3000)
     assert one.outbox.counts()["delivered"] == 1
+    assert one.delivery.status()["spool_trouble"] == ""
+    foreign.unlink()
     assert [name.split(".", 1)[1] for name in listed(tmp_path)] == ["ndjson.faulty", "dead.ndjson"]
 
 
