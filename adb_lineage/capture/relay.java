@@ -15,6 +15,7 @@ import java.util.Map;
 import java.util.Properties;
 import java.util.TreeSet;
 import java.util.UUID;
+import java.util.regex.Pattern;
 import org.apache.spark.SparkContext;
 import org.apache.spark.scheduler.SparkListener;
 import org.apache.spark.scheduler.SparkListenerApplicationEnd;
@@ -107,6 +108,7 @@ public final class Relay extends SparkListener {
       Arrays.asList(new Object[] {"ParallelCollectionRDD", "EmptyRDD", "RangeRDD", "BlockRDD"});
   private static final String[] RDD_API = {"org.apache.spark.rdd.", "org.apache.spark.SparkContext",
       "org.apache.spark.api.java.", "org.apache.spark.api.python.PythonRDD", "scala."};
+  private static final Pattern SAVES = Pattern.compile("(?m)^org\\.apache\\.spark\\.[^(]*\\.saveAs");
   private static final String QUERY_ID = "sql.streaming.queryId";
   private static final String OUTPUT_FOLDER = "mapreduce.output.fileoutputformat.outputdir";
 
@@ -304,7 +306,11 @@ public final class Relay extends SparkListener {
     String allowed = allowed(properties);
     if (!"".equals(allowed)) header.append('&').append(allowed);
     synchronized (this) {
-      if (asleep()) return;
+      if (asleep()) {
+        seen++;
+        unheard++;
+        return;
+      }
       put(jobs, Integer.valueOf(job.jobId()),
           new Job(call(stage, "rdd"), header.toString(), streamId == null ? null : stream(streamId, null)));
     }
@@ -321,7 +327,7 @@ public final class Relay extends SparkListener {
     String caller = caller(stack);
     String line = caller.startsWith("org.apache.spark.") ? "" : action;
     boolean sql = caller.startsWith("org.apache.spark.sql.") || caller.startsWith("com.databricks.sql.");
-    boolean own = sql && caller.indexOf("StatFunctions") < 0 || stack.indexOf(".saveAs") >= 0;
+    boolean own = sql && caller.indexOf("StatFunctions") < 0 || SAVES.matcher(stack).find();
     synchronized (this) {
       int times = reads.containsKey(action) ? ((Integer) reads.get(action)).intValue() : 0;
       if (own || "".equals(sources) || reads.containsKey(line + sources) || times >= MAX_READS_OF_A_LINE) {

@@ -130,6 +130,8 @@ def test_when_nobody_polls_the_relay_sleeps_and_lets_go(stage, spark_session):
     asleep = here.counters()
     assert (asleep["waiting"], asleep["leased"]) == (0, 0)
     assert asleep["unheard"] >= 3
+    spark_session.sparkContext.parallelize([1], 1).foreach(lambda one: None)  # an RDD job is unheard, too
+    assert here.until(unheard=asleep["unheard"] + 1)["unheard"] == asleep["unheard"] + 1
     deadline = time.monotonic() + PATIENCE
     while watched.get() is not None and time.monotonic() < deadline:
         here.queries(1)  # Spark itself remembers the last execution here and there

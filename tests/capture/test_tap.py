@@ -191,5 +191,5 @@ def test_rdd_reads_without_a_source_or_of_a_known_one_are_counted(observed, tmp_
     for _ in range(3):
         text.count()
     observed.spark.range(3).collect()
-    assert [event["eventType"] for event in observed.events() if event["inputs"]] == ["COMPLETE"] * 1
+    assert [event["eventType"] for event in observed.events() if event["inputs"]] == ["COMPLETE"]
     assert tap.counters()["rdd_reads"] == before + 3
